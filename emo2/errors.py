@@ -1,16 +1,16 @@
 """What can go wrong, in three kinds.
 
     Exception
-     +- InputError (ValueError)     the caller gave something we cannot use: shown in one line, exit code 2
-     |   +- MissingCheckpoint       a weight set is not there: the message names the command that gets it
-     +- Cancelled                   somebody pressed Stop: not a failure
+     +- InputError (ValueError)   something we cannot use was given: one line, exit code 2
+     |   +- MissingCheckpoint     a weight set is not there: names the command that gets it
+     +- Cancelled                 somebody pressed Stop: not a failure
 
 Everything else is a bug and keeps its traceback.
 """
 
 
 class InputError(ValueError):
-    """Bad input, said so that it can be put right: the argument, the rule, the value, the remedy."""
+    """Bad input, said so that it can be put right: argument, rule, value, remedy."""
 
     def __init__(self, argument: str, rule: str, value: object, remedy: str) -> None:
         self.argument, self.rule, self.value, self.remedy = argument, rule, value, remedy

@@ -1,8 +1,9 @@
 """The values that cross a border between two parts. All are frozen; their arrays are read-only.
 
-Letters: `T` frames, `H W` pixels, `N` audio samples, `D` feature width, `J` = 16 hand joints, `V` = 778 vertices.
-Hand index 0 = the person's left, 1 = right. Body frame: origin midway between the shoulders, x to the person's left
-(the right of an unmirrored picture), y up, z out of the chest towards the camera, metres. Pixels: x right, y down.
+Letters: `T` frames, `H W` pixels, `N` audio samples, `D` feature width, `J` = 16 hand joints, `V` =
+778 vertices. Hand index 0 = the person's left, 1 = right. Body frame: origin midway between the
+shoulders, x to the person's left (the right of an unmirrored picture), y up, z out of the chest
+towards the camera, metres. Pixels: x right, y down.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,11 +92,12 @@ class AudioFeatures:
 
 @dataclass(frozen=True)
 class HandMotion:
-    """Two hands over time in MANO's terms: 134 numbers a frame = 2 x (16 x 4 + 3) (paper, section 3.1)."""
+    """Two hands over time in MANO's terms: 134 numbers a frame = 2 x (16 x 4 + 3) (paper, section
+    3.1)."""
 
     quaternions: np.ndarray
-    """(T, 2, 16, 4) float32 unit wxyz; joint 0 = wrist in the body frame, the rest relative to their parent. MANO
-    joint order, flat-hand convention (identity = flat hand)."""
+    """(T, 2, 16, 4) float32 unit wxyz; joint 0 = wrist in the body frame, the rest relative to
+    their parent. MANO joint order, flat-hand convention (identity = flat hand)."""
     translation_m: np.ndarray
     """(T, 2, 3) float32: the wrist joint in the body frame, metres."""
     visible: np.ndarray
@@ -106,7 +107,8 @@ class HandMotion:
     fps: float
     """Frames per second."""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """JSON values: seed, style, speed, checkpoint, edits, shoulder_breadth_m of the reference body."""
+    """JSON values: seed, style, speed, checkpoint, edits, shoulder_breadth_m of the reference
+    body."""
 
     def __post_init__(self) -> None:
         shapes = {
@@ -120,9 +122,9 @@ class HandMotion:
         lengths = {len(self.quaternions), len(self.translation_m), len(self.visible)}
         if len(lengths) != 1:
             raise ValueError(
-                f"quaternions, translation_m and visible must be equally long, got {sorted(lengths)}"
+                f"quaternions, translation_m, visible: must be equally long, got {sorted(lengths)}"
             )
-        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+        object.__setattr__(self, "meta", dict(self.meta))
 
     @property
     def num_frames(self) -> int:
@@ -168,12 +170,14 @@ class Camera:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A person's picture, framed for the film, and what was found in it. NaN marks what was not seen."""
+    """A person's picture, framed for the film, and what was found in it. NaN marks what was not
+    seen."""
 
     image: np.ndarray
     """(H, W, 3) uint8 RGB: the framed picture, H and W multiples of 16."""
     face_landmarks: np.ndarray
-    """(478, 3) float32 pixels: mediapipe face mesh with irises; z in pixels too, negative towards the camera."""
+    """(478, 3) float32 pixels: mediapipe face mesh with irises; z in pixels too, negative towards
+    the camera."""
     shoulders: np.ndarray
     """(2, 2) float32 pixels, left then right."""
     neck: np.ndarray
@@ -194,9 +198,11 @@ class Portrait:
     """True where the forearms show skin, False where a sleeve covers them."""
     camera: Camera
     source_box: tuple[float, float, float, float]
-    """x0, y0, x1, y1 of the frame in pixels of the upright source picture; beyond its edges the frame was extended."""
+    """x0, y0, x1, y1 of the frame in pixels of the upright source picture; beyond its edges the
+    frame was extended."""
     notes: tuple[str, ...] = ()
-    """What a person should know: "two people: the larger one was taken", "the frame was extended below", ..."""
+    """What a person should know: "two people: the larger one was taken", "the frame was extended
+    below", ..."""
 
     def __post_init__(self) -> None:
         image = _freeze(self.image, "image", (None, None, 3), np.uint8)
@@ -230,9 +236,11 @@ class GuidanceMaps:
     confidence: np.ndarray
     """(T, 2) float32 in [0, 1]: how far each hand can be trusted; 0 = not in the picture."""
     draft: np.ndarray | None = None
-    """(T, 3, H, W) float32 in [0, 1]: the draft renderer's frames, for film models that lean on them."""
+    """(T, 3, H, W) float32 in [0, 1]: the draft renderer's frames, for film models that lean on
+    them."""
     change: np.ndarray | None = None
-    """(T, 1, H, W) float32 in [0, 1]: where the draft drew something of its own (arms, hands, mouth)."""
+    """(T, 1, H, W) float32 in [0, 1]: where the draft drew something of its own (arms, hands,
+    mouth)."""
 
     def __post_init__(self) -> None:
         maps = {"mano": 3, "keypoints": 3, "draft": 3, "change": 1}
