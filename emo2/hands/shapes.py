@@ -1,0 +1,138 @@
+"""Named handshapes and wrist orientations: the words in which gestures are composed.
+
+A handshape is a table of angles in degrees, (5 fingers, 5 angles). Rows: thumb, index, middle, ring, pinky. Columns:
+
+    twist    about the first segment       thumb: + turns its pad towards the fingers (opposition)
+    spread   sideways at the first joint   fingers: + away from the middle finger, the middle finger's own + to the thumb;
+                                           thumb: + away from the palm (palmar abduction)
+    base     flexion of the first joint    (MCP of a finger, CMC of the thumb; the thumb's sweeps it across the palm)
+    middle   flexion of the second joint   (PIP; MCP of the thumb)
+    tip      flexion of the third joint    (DIP; IP of the thumb)
+
+Tables mix linearly: `0.3 * SHAPES["fist"] + 0.7 * SHAPES["relaxed"]` is a loose hand. Zero everywhere is the flat hand.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emo2.errors import InputError
+from emo2.hands.skeleton import FINGERS, FIRST_JOINT, LEFT, RIGHT, finger_axes
+
+SHAPES: dict[str, np.ndarray] = {
+    name: np.array(rows, dtype=np.float64)
+    for name, rows in {
+        "flat": [[0] * 5] * 5,
+        "open": [[0, 6, -14, -4, -10], [0, 9, -6, -2, 0], [0, 0, -7, -2, 0], [0, 6, -6, -2, 0], [0, 11, -4, -2, 0]],
+        "relaxed": [[14, 12, 6, 12, 16], [0, 1, 20, 26, 14], [0, 0, 26, 30, 16], [0, -1, 30, 33, 18], [0, -2, 32, 32, 18]],
+        "cup": [[26, 26, 8, 14, 20], [0, -2, 36, 24, 14], [0, 0, 40, 26, 14], [0, -3, 42, 27, 15], [0, -6, 43, 27, 15]],
+        "point": [[40, 26, 26, 30, 40], [0, 0, 2, 4, 2], [0, 0, 78, 96, 52], [0, -3, 82, 98, 54], [0, -8, 82, 94, 52]],
+        "fist": [[44, 24, 30, 36, 48], [0, -3, 80, 100, 58], [0, 0, 84, 102, 58], [0, -3, 86, 102, 58], [0, -8, 86, 96, 56]],
+        "pinch": [[40, 34, 16, 14, 22], [0, 0, 52, 48, 24], [0, 0, 34, 30, 14], [0, 1, 24, 24, 12], [0, 4, 16, 20, 10]],
+        "ok": [[40, 34, 16, 14, 22], [0, 0, 56, 52, 26], [0, 2, 16, 14, 6], [0, 5, 8, 10, 4], [0, 10, 2, 8, 4]],
+        "thumb_up": [[-10, -6, -34, -8, -20], [0, -3, 80, 100, 58], [0, 0, 84, 102, 58], [0, -3, 86, 102, 58], [0, -8, 86, 96, 56]],
+    }.items()
+}  # fmt: skip
+"""Angles in degrees, (5, 5) per name."""
+
+_SPREAD_SIGNS = {"thumb": -1.0, "index": 1.0, "middle": 1.0, "ring": -1.0, "pinky": -1.0}
+
+
+def finger_quaternions(angles_deg: np.ndarray, hand: int) -> np.ndarray:
+    """Handshape angles (..., 5, 5) [degrees] to joint rotations (..., 16, 4), unit wxyz; the wrist is the identity.
+
+    `hand` is 0 for the left hand, 1 for the right.
+    """
+    half = np.deg2rad(np.asarray(angles_deg, dtype=np.float64)) / 2
+    out = np.zeros((*half.shape[:-2], 16, 4))
+    out[..., 0] = 1.0
+    for row, finger in enumerate(FINGERS):
+        axes, first = finger_axes(finger), FIRST_JOINT[finger]
+        along, nail, flexion = axes[0]
+        # The thumb's spread lifts it off the palm, about the palm-parallel axis square to it; a finger's turns it
+        # within the palm. Twist comes first, then spread, then flexion about an axis that stays in the palm.
+        sideways = np.array([0.0, 1.0, 0.0]) if finger != "thumb" else _square(along)
+        twist, spread, base, middle, tip = np.moveaxis(half[..., row, :], -1, 0)
+        swing = _multiply(_about(flexion, base), _about(_SPREAD_SIGNS[finger] * sideways, spread))
+        out[..., first, :] = _multiply(swing, _about(-along, twist))
+        out[..., first + 1, :] = _about(axes[1, 2], middle)
+        out[..., first + 2, :] = _about(axes[2, 2], tip)
+    return _mirror(out) if hand == LEFT else out
+
+
+def handshape(name: str, hand: int) -> np.ndarray:
+    """A named handshape as (16, 4) joint rotations, wxyz; raises InputError for a name that is not in `SHAPES`."""
+    if name not in SHAPES:
+        raise InputError(
+            "handshape", "must be a known name", repr(name), f"Use one of {', '.join(SHAPES)}."
+        )
+    return finger_quaternions(SHAPES[name], hand)
+
+
+def wrist_rotation(fingers: np.ndarray, palm: np.ndarray, hand: int) -> np.ndarray:
+    """The wrist orientation with the fingers pointing along `fingers` and the palm facing `palm`, unit wxyz (..., 4).
+
+    Both are directions (..., 3) in the body frame (x to the person's left, y up, z to the camera), of any length;
+    `palm` is made square to `fingers`. `hand` is 0 for the left, 1 for the right.
+
+    >>> wrist_rotation([0, 1, 0], [0, 0, 1], RIGHT)      # "stop": fingers up, palm to the camera
+    """
+    fingers, palm = np.broadcast_arrays(np.asarray(fingers, float), np.asarray(palm, float))
+    along = fingers / np.linalg.norm(fingers, axis=-1, keepdims=True)
+    normal = palm - along * np.sum(along * palm, axis=-1, keepdims=True)
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    if np.any(length < 1e-6):
+        raise InputError("palm", "must not be parallel to fingers", palm, "Turn one of the two.")
+    normal = normal / length
+    thumb = np.cross(along, normal) * (1.0 if hand == RIGHT else -1.0)
+    # In the flat hand: fingers -x (right) or +x (left), palm -y, thumb +z.
+    x_axis = -along if hand == RIGHT else along
+    return _from_matrix(np.stack([x_axis, -normal, thumb], axis=-1))
+
+
+def _square(along: np.ndarray) -> np.ndarray:
+    """The unit axis in the plane of the palm that is square to `along`."""
+    axis = np.array([-along[2], 0.0, along[0]])
+    return axis / np.linalg.norm(axis)
+
+
+def _about(axis: np.ndarray, half_angle: np.ndarray) -> np.ndarray:
+    """Rotations about one unit axis by twice `half_angle` [rad], wxyz."""
+    return np.concatenate(
+        [np.cos(half_angle)[..., None], np.sin(half_angle)[..., None] * axis], axis=-1
+    )
+
+
+def _multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The rotation q followed by p, wxyz."""
+    w = p[..., :1] * q[..., :1] - np.sum(p[..., 1:] * q[..., 1:], axis=-1, keepdims=True)
+    v = p[..., :1] * q[..., 1:] + q[..., :1] * p[..., 1:] + np.cross(p[..., 1:], q[..., 1:])
+    return np.concatenate([w, v], axis=-1)
+
+
+def _mirror(q: np.ndarray) -> np.ndarray:
+    """The same rotation seen in a mirror across x = 0: the other hand's, wxyz."""
+    return q * np.array([1.0, 1.0, -1.0, -1.0])
+
+
+def _from_matrix(matrix: np.ndarray) -> np.ndarray:
+    """Rotation matrices (..., 3, 3) to unit quaternions wxyz (..., 4) with w >= 0, by the largest component."""
+    diagonal = np.einsum("...ii->...i", matrix)
+    signs = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    squares = 1.0 + diagonal @ signs.T.astype(float)  # 4 w^2, 4 x^2, 4 y^2, 4 z^2
+    m = matrix
+    d = (m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1])
+    s = (m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2])
+    rows = np.stack(
+        [
+            np.stack([squares[..., 0], d[0], d[1], d[2]], axis=-1),
+            np.stack([d[0], squares[..., 1], s[0], s[1]], axis=-1),
+            np.stack([d[1], s[0], squares[..., 2], s[2]], axis=-1),
+            np.stack([d[2], s[1], s[2], squares[..., 3]], axis=-1),
+        ],
+        axis=-2,
+    )
+    best = np.argmax(squares, axis=-1)[..., None, None]
+    q = np.take_along_axis(rows, best, axis=-2)[..., 0, :]
+    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
+    return np.where(q[..., :1] < 0, -q, q)
