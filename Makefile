@@ -1,0 +1,60 @@
+# make app | demo | test | lint | bench. Each sets up what it needs; a second run starts at once.
+PYTHON  := $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+DEV     := $(VENV)/.ready-dev
+TORCH   := torch==2.13.0
+OPENCV  := opencv-contrib-python-headless>=4.10,<4.12
+PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export PYTHONUNBUFFERED := 1
+
+.PHONY: app demo test test-slow lint format bench clean
+.DEFAULT_GOAL := app
+
+app: $(READY)
+	$(BIN)/python app.py
+
+demo: $(READY)
+	$(BIN)/python -m emo2 animate --example 0 --out outputs/demo.mp4
+
+test: $(DEV)
+	$(BIN)/python -m pytest
+
+test-slow: $(DEV)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV)
+	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+clean:
+	rm -rf $(VENV) outputs
+
+# torch first: uv can take the CPU build where there is no NVIDIA GPU; where it cannot, pip takes the
+# platform's own. opencv's usual wheel needs libGL: where that is missing, the headless one replaces it.
+$(READY): requirements.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \
+	  echo "emo2 needs Python 3.11 or 3.12, found: $$($(PYTHON) --version). Install one, or run make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "the venv module is missing: install python3-venv (apt-get install python3-venv), then run make again"; rm -rf $(VENV); exit 1; }
+	@sh .ci/system-libraries
+	@echo "Installing packages into $(VENV) (a few minutes, once) ..."
+	@$(PIP) --upgrade pip uv
+	@if [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu $(TORCH) 2>/dev/null || $(PIP) $(TORCH); \
+	else $(PIP) $(TORCH); fi
+	@$(PIP) -r requirements.txt
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(PIP) --force-reinstall --no-deps "$(OPENCV)"
+	@touch $@
+
+$(DEV): $(READY) requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,242 @@
+"""The main path: a portrait and a speech recording in, a film of that person out.
+
+    audio ──► hear ──► gesture ──► HandMotion ──► (edit, approve) ──┐
+    image ──► analyse ──► Portrait ─────────────► guide ──► GuidanceMaps ──► render ──► frames
+
+Every arrow is a public method that takes and returns a value of `emo2.types`; `__call__` only
+composes them. The page, the command line and Python call these same methods.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from emo2.errors import InputError, MissingCheckpoint
+from emo2.media import frame_count
+from emo2.motion.edit import trim
+from emo2.types import (
+    AudioClip,
+    AudioFeatures,
+    Camera,
+    Frame,
+    GuidanceMaps,
+    HandMotion,
+    OnStep,
+    Portrait,
+    Progress,
+)
+
+DEMO_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "demo"
+RENDERERS = ("draft", "film")
+
+
+class EMO2Pipeline:
+    """Both stages of one weight set. Parts are loaded from `folder` when first needed.
+
+    A weight set is a folder with `config.json` (frames per second, frame size) and one folder a
+    part: `audio`, `gesture`, `hands`, `video`.
+    """
+
+    def __init__(self, folder: Path, *, fps: float, max_side_px: int) -> None:
+        self.folder, self.fps, self.max_side_px = folder, fps, max_side_px
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path = DEMO_CHECKPOINT) -> EMO2Pipeline:
+        """Open a weight set. Raises `MissingCheckpoint` where there is none."""
+        config_path = Path(folder) / "config.json"
+        if not config_path.is_file():
+            raise MissingCheckpoint(
+                "checkpoint",
+                "must be a folder with config.json",
+                folder,
+                f"The bundled set is {DEMO_CHECKPOINT}; leave --checkpoint out to use it.",
+            )
+        return cls(Path(folder), **json.loads(config_path.read_text()))
+
+    # Parts -----------------------------------------------------------------------------------
+
+    @cached_property
+    def audio_encoder(self):
+        """`emo2.features.audio.AudioEncoder`."""
+        from emo2.features.audio import AudioEncoder
+
+        return AudioEncoder.from_pretrained(self.folder / "audio")
+
+    @cached_property
+    def stage1(self):
+        """`emo2.stage1.pipeline.Stage1Pipeline`."""
+        from emo2.stage1.pipeline import Stage1Pipeline
+
+        return Stage1Pipeline.from_pretrained(self.folder / "gesture")
+
+    @cached_property
+    def hand_model(self):
+        """`emo2.hands.model.HandModel`."""
+        from emo2.hands.model import HandModel
+
+        return HandModel.from_pretrained(self.folder / "hands")
+
+    @cached_property
+    def draft(self):
+        """`emo2.draft.renderer.DraftRenderer`."""
+        from emo2.draft.renderer import DraftRenderer
+        from emo2.hands.arm import ArmModel
+
+        return DraftRenderer(ArmModel.from_pretrained(self.folder / "hands"), self.hand_model)
+
+    @cached_property
+    def stage2(self):
+        """`emo2.stage2.pipeline.Stage2Pipeline`."""
+        from emo2.stage2.pipeline import Stage2Pipeline
+
+        return Stage2Pipeline.from_pretrained(self.folder / "video")
+
+    # The path --------------------------------------------------------------------------------
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The gesture styles this weight set knows."""
+        return self.stage1.styles
+
+    def analyse(self, image: np.ndarray) -> Portrait:
+        """Find the person in `image` (H, W, 3) uint8 and frame them for the film."""
+        from emo2.features.portrait import analyse_portrait
+
+        return analyse_portrait(image, max_side_px=self.max_side_px)
+
+    def hear(self, audio: AudioClip) -> AudioFeatures:
+        """wav2vec 2.0 features of `audio` at the film's frame rate."""
+        return self.audio_encoder(audio, self.fps)
+
+    def gesture(
+        self,
+        audio: AudioClip,
+        *,
+        style: str | Mapping[str, float] | None = None,
+        speed: float | None = None,
+        seed: int = 0,
+        keep=None,
+        on_step: OnStep | None = None,
+    ) -> HandMotion:
+        """Stage 1: hands from speech. `speed` 0..1 is the share of the corpus that moves less;
+        `keep` (`emo2.stage1.pipeline.Keep`) gives frames that stay as they are."""
+        return self.stage1(
+            self.hear(audio), style=style, speed=speed, seed=seed, keep=keep, on_step=on_step
+        )
+
+    def preview(
+        self, motion: HandMotion, portrait: Portrait | None = None, *, on_step: OnStep | None = None
+    ) -> Iterator[Frame]:
+        """The hands as shaded meshes, over the portrait's framing or on a plain stage."""
+        from emo2.hands.render import render_motion
+
+        camera = portrait.camera if portrait else stage_camera(self.max_side_px)
+        background = portrait.image if portrait else None
+        frames = render_motion(motion, self.hand_model, camera, background=background)
+        for done, frame in enumerate(frames, start=1):
+            if on_step:
+                on_step(Progress("preview", done, motion.num_frames))
+            yield frame
+
+    def guide(
+        self, portrait: Portrait, motion: HandMotion, start: int = 0, stop: int | None = None
+    ) -> GuidanceMaps:
+        """The maps Stage 2 sees of the frames `start <= t < stop`."""
+        from emo2.guidance.maps import draw_guidance
+
+        return draw_guidance(motion, self.hand_model, portrait, start, stop)
+
+    def render(
+        self,
+        portrait: Portrait,
+        audio: AudioClip,
+        motion: HandMotion,
+        *,
+        renderer: str = "draft",
+        seed: int = 0,
+        on_step: OnStep | None = None,
+    ) -> Iterator[Frame]:
+        """Stage 2: the film, frame by frame; `ceil(duration * fps)` of them.
+
+        `renderer` is "draft" (2.5-D, seconds on a CPU) or "film" (the video diffusion model).
+        """
+        if renderer not in RENDERERS:
+            raise InputError(
+                "renderer", f"must be one of {', '.join(RENDERERS)}", renderer, "Choose one."
+            )
+        motion = self._fit(motion, audio)
+        if renderer == "draft":
+            drafts = self.draft(portrait, audio, motion, seed=seed, on_step=on_step)
+            return (drafted.image for drafted in drafts)
+        guidance = self._film_guidance(portrait, audio, motion, seed)
+        return self.stage2(portrait, self.hear(audio), guidance, seed=seed, on_step=on_step)
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        audio: AudioClip,
+        *,
+        style: str | Mapping[str, float] | None = None,
+        speed: float | None = None,
+        renderer: str = "draft",
+        seed: int = 0,
+        on_step: OnStep | None = None,
+    ) -> Iterator[Frame]:
+        """Portrait and speech to frames in one call."""
+        portrait = self.analyse(image)
+        motion = self.gesture(audio, style=style, speed=speed, seed=seed, on_step=on_step)
+        return self.render(portrait, audio, motion, renderer=renderer, seed=seed, on_step=on_step)
+
+    # -----------------------------------------------------------------------------------------
+
+    def _fit(self, motion: HandMotion, audio: AudioClip) -> HandMotion:
+        """`motion` cut to the length of the speech; too short a one cannot be used."""
+        needed = frame_count(audio.duration_s, self.fps)
+        if motion.fps != self.fps:
+            raise InputError(
+                "motion",
+                f"must run at {self.fps:g} frames per second",
+                f"{motion.fps:g}",
+                "Resample it, or make it with `python -m emo2 gesture`.",
+            )
+        if motion.num_frames < needed:
+            raise InputError(
+                "motion",
+                f"must be as long as the speech, {needed} frames",
+                f"{motion.num_frames} frames",
+                "Trim the speech, or make a motion from this recording.",
+            )
+        return trim(motion, 0, needed)
+
+    def _film_guidance(
+        self, portrait: Portrait, audio: AudioClip, motion: HandMotion, seed: int
+    ) -> Iterator[GuidanceMaps]:
+        """Guidance one clip at a time, with the draft that a small film model leans on."""
+        drafts = self.draft(portrait, audio, motion, seed=seed)
+        step = self.stage2.clip_length
+        for start in range(0, motion.num_frames, step):
+            maps = self.guide(portrait, motion, start, min(start + step, motion.num_frames))
+            clip = list(islice(drafts, maps.num_frames))
+            images = np.stack([drafted.image for drafted in clip]).transpose(0, 3, 1, 2)
+            yield replace(
+                maps,
+                draft=images.astype(np.float32) / 255,
+                change=np.stack([drafted.change for drafted in clip])[:, None],
+            )
+
+
+def stage_camera(side_px: int) -> Camera:
+    """A square view of the space where hands gesture, for previews without a portrait."""
+    return Camera(
+        origin_px=(side_px / 2, 0.18 * side_px),
+        pixels_per_metre=side_px / 1.0,
+        width_px=side_px,
+        height_px=side_px,
+    )
