@@ -224,8 +224,9 @@ def build_parser() -> argparse.ArgumentParser:
         if run is not doctor:
             ending = ".npz" if run is gesture else ".mp4"
             sub.add_argument("--out", required=True, type=Path, help=f"the {ending} to write")
-            sub.add_argument("--seed", type=int, default=0)
             sub.set_defaults(ending=ending)
+        if run not in (doctor, preview):
+            sub.add_argument("--seed", type=int, default=0)
         sub.add_argument("--checkpoint", default=DEMO_CHECKPOINT, help="a weight set's folder")
         sub.add_argument("--json", action="store_true", help="print one line of facts at the end")
         sub.set_defaults(run=run)
@@ -297,10 +298,9 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         bars.close()
     if arguments.json:
-        general = {"command": arguments.command, "checkpoint": str(arguments.checkpoint)}
-        if hasattr(arguments, "seed"):
-            general |= {"seed": arguments.seed, "out": str(arguments.out)}
-        print(json.dumps(general | facts | {"seconds": bars.seconds}))
+        asked = ("command", "checkpoint", "seed", "out")
+        general = {name: vars(arguments)[name] for name in asked if name in arguments}
+        print(json.dumps(general | facts | {"seconds": bars.seconds}, default=str))
     elif arguments.run is not doctor:
         for note in facts.get("notes", ()):
             print(f"note: {note}")
