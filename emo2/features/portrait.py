@@ -1,0 +1,69 @@
+"""A picture of a person in, a `Portrait` out: found, framed for the film, measured.
+
+picture -> find_person -> choose_framing -> (extend) -> matte, colours, camera -> Portrait
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emo2.errors import InputError
+from emo2.features import appearance
+from emo2.features.detectors import detectors
+from emo2.features.framing import choose_framing, fit_camera
+from emo2.features.person import CHIN, find_person
+from emo2.types import Portrait
+
+SMALLEST_SIDE_PX = 64
+"""Pictures smaller than this hold no face that could speak."""
+
+
+def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
+    """Frame `image` (H, W, 3) uint8 RGB around its person and measure what the later stages need.
+
+    The frame's long side is at most `max_side_px`, both its sides are multiples of 16. Raises
+    InputError where the picture shows no face.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(
+            "portrait",
+            "must be an (H, W, 3) uint8 RGB array",
+            f"{image.dtype} {image.shape}",
+            "Load it with emo2.media.load_image.",
+        )
+    if min(image.shape[:2]) < SMALLEST_SIDE_PX:
+        raise InputError(
+            "portrait",
+            f"both sides must be at least {SMALLEST_SIDE_PX} pixels",
+            f"{image.shape[1]} x {image.shape[0]}",
+            "Use a larger picture.",
+        )
+    person = find_person(image, detectors())
+    framing = choose_framing(person, image.shape, max_side_px)
+    camera = fit_camera(person, framing)
+    frame = framing.cut(image)
+    matte = appearance.refine_matte(frame, framing.cut(person.mask))
+    face, shoulders, elbows, wrists, hands = (
+        framing.place(points)
+        for points in (person.face, person.shoulders, person.elbows, person.wrists, person.hands)
+    )
+    lab = appearance.to_lab(frame)
+    skin = appearance.face_skin_lab(lab, face)
+    middle = shoulders.mean(axis=0)
+    metre_px = camera.pixels_per_metre
+    return Portrait(
+        image=frame,
+        face_landmarks=face,
+        shoulders=shoulders,
+        neck=middle + 0.2 * (face[CHIN, :2] - middle),
+        elbows=elbows,
+        wrists=wrists,
+        hands=hands,
+        person_mask=matte,
+        skin_rgb=appearance.skin_rgb(lab, face, hands),
+        sleeve_rgb=appearance.sleeve_rgb(lab, skin, matte, shoulders, elbows, metre_px),
+        bare_forearms=appearance.bare_forearms(lab, skin, elbows, wrists, hands, metre_px),
+        camera=camera,
+        source_box=framing.source_box,
+        notes=person.notes,
+    )
