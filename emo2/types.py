@@ -221,6 +221,9 @@ class Portrait:
         object.__setattr__(self, "image", image)
         for name, shape in shapes.items():
             object.__setattr__(self, name, _freeze(getattr(self, name), name, shape, np.float32))
+        if self.arms_guess is not None:
+            guess = _freeze(self.arms_guess, "arms_guess", (NUM_HANDS, 2, 2), np.float32)
+            object.__setattr__(self, "arms_guess", guess)
         if (self.camera.height_px, self.camera.width_px) != (height, width):
             raise ValueError(f"camera: must be for {width} x {height} pixels, got {self.camera}")
 
