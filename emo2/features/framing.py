@@ -95,7 +95,7 @@ def pixels_per_metre(person: Person) -> float:
     by_face = max(width / FACE_WIDTH_M, height / FACE_HEIGHT_M)
     breadth = np.linalg.norm(person.shoulders[0] - person.shoulders[1])
     by_shoulders = breadth / REFERENCE_SHOULDER_BREADTH_M
-    if not person.has_pose:
+    if person.arms_guess is None:
         return float(by_face)
     if by_shoulders < CARICATURE * by_face:
         return float(np.sqrt(by_face * by_shoulders))

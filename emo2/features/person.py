@@ -49,8 +49,9 @@ class Person:
     """(2, 21, 2) float32."""
     mask: np.ndarray
     """(H, W) float32 in [0, 1], coarse edges; this person only."""
-    has_pose: bool
-    """False: the shoulders are a guess from the face."""
+    arms_guess: np.ndarray | None
+    """(2, 2, 2) float32: each side's elbow and wrist as the pose model supposes them, seen or not.
+    None without a pose: then the shoulders, too, are a guess from the face."""
     notes: tuple[str, ...]
 
     @property
@@ -97,7 +98,7 @@ def find_person(image: np.ndarray, detectors: Detectors) -> Person:
         wrists=wrists,
         hands=_find_hands(image, face, pose, bool(others), detectors),
         mask=mask,
-        has_pose=pose is not None,
+        arms_guess=None if pose is None else pose.points[[ELBOWS, WRISTS]].swapaxes(0, 1),
         notes=tuple(notes),
     )
 

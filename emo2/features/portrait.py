@@ -66,4 +66,5 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
         camera=camera,
         source_box=framing.source_box,
         notes=person.notes,
+        arms_guess=None if person.arms_guess is None else framing.place(person.arms_guess),
     )
