@@ -1,0 +1,82 @@
+"""Every number of a training run of Stage 1, in one frozen value that is saved beside the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AudioSize:
+    """The wav2vec 2.0 encoder. Dropouts are zero: a small network on a small corpus for a short time underfits."""
+
+    conv_dim: tuple[int, ...] = (64, 96)
+    conv_kernel: tuple[int, ...] = (400, 4)
+    conv_stride: tuple[int, ...] = (160, 2)
+    hidden_size: int = 128
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 4
+    intermediate_size: int = 256
+    num_conv_pos_embeddings: int = 16
+    num_conv_pos_embedding_groups: int = 16
+    chunk_s: float = 4.0
+    """Seconds heard at once by the product: near the training window's 5 s."""
+    margin_s: float = 0.5
+
+
+@dataclass(frozen=True)
+class MotionSize:
+    """The `MotionDiT`."""
+
+    width: int = 160
+    num_layers: int = 4
+    num_heads: int = 4
+    mlp_ratio: float = 3.0
+    patch_size: int = 4
+    num_frames: int = 96
+    num_context_frames: int = 12
+    num_lookahead_frames: int = 12
+
+
+@dataclass(frozen=True)
+class GestureConfig:
+    """One run of `python -m emo2 train gesture`."""
+
+    audio: AudioSize = AudioSize()
+    motion: MotionSize = MotionSize()
+    audio_checkpoint: str | None = None
+    """A wav2vec 2.0 folder to start from and keep frozen; None = train the small encoder jointly from raw audio."""
+    fps: float = 24.0
+    seed: int = 0
+    steps: int = 4000
+    batch_audio: int = 6
+    """Stretches of speech per step. Each comes with `batch_motions` different motions, so hearing is paid for once."""
+    batch_motions: int = 4
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    cooldown: float = 0.3
+    """Share of the steps, at the end, over which the learning rate falls to zero."""
+    ema_decay: float = 0.995
+    grad_clip: float = 1.0
+    distil_steps: int = 250
+    """First the encoder alone learns to tell loudness, flux and a mel spectrum from raw audio."""
+    distil_batch: int = 16
+    velocity_weight: float = 1.0
+    velocity_scale: float = 0.2
+    """Frame-to-frame differences of normalised channels are about this large: divided by it they weigh like places."""
+    drop_audio: float = 0.1
+    drop_style: float = 0.15
+    drop_speed: float = 0.1
+    drop_offset: float = 0.2
+    drop_context: float = 0.15
+    hide_hand: float = 0.1
+    keep_some: float = 0.4
+    """How often some frames or joints of a window are given."""
+    context_noise: float = 0.02
+    log_every: int = 25
+    monitor_every: int = 200
+    save_minutes: float = 3.0
+
+
+FULL_MOTION = MotionSize(512, 24, 8, 4.0, 1, 300, 12, 12)
+"""The paper's size: 24 blocks of width 512 over 300 frames."""
