@@ -204,8 +204,8 @@ class Portrait:
     """What a person should know: "two people: the larger one was taken", "the frame was extended
     below", ..."""
     arms_guess: np.ndarray | None = None
-    """(2, 2, 2) float32 pixels: each side's elbow and wrist as the body model supposes them, hidden or
-    seen, inside the frame or beyond it; None where no body was found."""
+    """(2, 2, 2) float32 pixels: each side's elbow and wrist as the body model supposes them, hidden
+    or seen, inside the frame or beyond it; None where no body was found."""
 
     def __post_init__(self) -> None:
         image = _freeze(self.image, "image", (None, None, 3), np.uint8)
