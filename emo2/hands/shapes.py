@@ -18,6 +18,7 @@ import numpy as np
 
 from emo2.errors import InputError
 from emo2.hands.skeleton import FINGERS, FIRST_JOINT, LEFT, RIGHT, finger_axes
+from emo2.motion.rotations import from_axis_angle, from_matrix, mirror, multiply
 
 SHAPES: dict[str, np.ndarray] = {
     name: np.array(rows, dtype=np.float64)
@@ -43,21 +44,21 @@ def finger_quaternions(angles_deg: np.ndarray, hand: int) -> np.ndarray:
 
     `hand` is 0 for the left hand, 1 for the right.
     """
-    half = np.deg2rad(np.asarray(angles_deg, dtype=np.float64)) / 2
-    out = np.zeros((*half.shape[:-2], 16, 4))
+    angles = np.deg2rad(np.asarray(angles_deg, dtype=np.float64))
+    out = np.zeros((*angles.shape[:-2], 16, 4))
     out[..., 0] = 1.0
     for row, finger in enumerate(FINGERS):
         axes, first = finger_axes(finger), FIRST_JOINT[finger]
-        along, nail, flexion = axes[0]
+        along, _, flexion = axes[0]
         # The thumb's spread lifts it off the palm, about the palm-parallel axis square to it; a finger's turns it
         # within the palm. Twist comes first, then spread, then flexion about an axis that stays in the palm.
         sideways = np.array([0.0, 1.0, 0.0]) if finger != "thumb" else _square(along)
-        twist, spread, base, middle, tip = np.moveaxis(half[..., row, :], -1, 0)
-        swing = _multiply(_about(flexion, base), _about(_SPREAD_SIGNS[finger] * sideways, spread))
-        out[..., first, :] = _multiply(swing, _about(-along, twist))
+        twist, spread, base, middle, tip = np.moveaxis(angles[..., row, :], -1, 0)
+        swing = multiply(_about(flexion, base), _about(_SPREAD_SIGNS[finger] * sideways, spread))
+        out[..., first, :] = multiply(swing, _about(-along, twist))
         out[..., first + 1, :] = _about(axes[1, 2], middle)
         out[..., first + 2, :] = _about(axes[2, 2], tip)
-    return _mirror(out) if hand == LEFT else out
+    return mirror(out) if hand == LEFT else out
 
 
 def handshape(name: str, hand: int) -> np.ndarray:
@@ -87,7 +88,7 @@ def wrist_rotation(fingers: np.ndarray, palm: np.ndarray, hand: int) -> np.ndarr
     thumb = np.cross(along, normal) * (1.0 if hand == RIGHT else -1.0)
     # In the flat hand: fingers -x (right) or +x (left), palm -y, thumb +z.
     x_axis = -along if hand == RIGHT else along
-    return _from_matrix(np.stack([x_axis, -normal, thumb], axis=-1))
+    return from_matrix(np.stack([x_axis, -normal, thumb], axis=-1))
 
 
 def _square(along: np.ndarray) -> np.ndarray:
@@ -96,43 +97,6 @@ def _square(along: np.ndarray) -> np.ndarray:
     return axis / np.linalg.norm(axis)
 
 
-def _about(axis: np.ndarray, half_angle: np.ndarray) -> np.ndarray:
-    """Rotations about one unit axis by twice `half_angle` [rad], wxyz."""
-    return np.concatenate(
-        [np.cos(half_angle)[..., None], np.sin(half_angle)[..., None] * axis], axis=-1
-    )
-
-
-def _multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """The rotation q followed by p, wxyz."""
-    w = p[..., :1] * q[..., :1] - np.sum(p[..., 1:] * q[..., 1:], axis=-1, keepdims=True)
-    v = p[..., :1] * q[..., 1:] + q[..., :1] * p[..., 1:] + np.cross(p[..., 1:], q[..., 1:])
-    return np.concatenate([w, v], axis=-1)
-
-
-def _mirror(q: np.ndarray) -> np.ndarray:
-    """The same rotation seen in a mirror across x = 0: the other hand's, wxyz."""
-    return q * np.array([1.0, 1.0, -1.0, -1.0])
-
-
-def _from_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Rotation matrices (..., 3, 3) to unit quaternions wxyz (..., 4) with w >= 0, by the largest component."""
-    diagonal = np.einsum("...ii->...i", matrix)
-    signs = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    squares = 1.0 + diagonal @ signs.T.astype(float)  # 4 w^2, 4 x^2, 4 y^2, 4 z^2
-    m = matrix
-    d = (m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1])
-    s = (m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2])
-    rows = np.stack(
-        [
-            np.stack([squares[..., 0], d[0], d[1], d[2]], axis=-1),
-            np.stack([d[0], squares[..., 1], s[0], s[1]], axis=-1),
-            np.stack([d[1], s[0], squares[..., 2], s[2]], axis=-1),
-            np.stack([d[2], s[1], s[2], squares[..., 3]], axis=-1),
-        ],
-        axis=-2,
-    )
-    best = np.argmax(squares, axis=-1)[..., None, None]
-    q = np.take_along_axis(rows, best, axis=-2)[..., 0, :]
-    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
-    return np.where(q[..., :1] < 0, -q, q)
+def _about(axis: np.ndarray, angle_rad: np.ndarray) -> np.ndarray:
+    """Rotations about one unit axis, wxyz."""
+    return from_axis_angle(angle_rad[..., None] * axis)

@@ -1,0 +1,112 @@
+"""Hand and forearm as one mesh: a `HandMotion` and the elbows become two arms for the draft renderer.
+
+The fingers follow by linear skinning with knuckle correctives, as in the hand layer. From the wrist on, every vertex
+turns about the wrist by its share of the bend between hand and forearm, so the wrist neither pinches nor shows a seam.
+The forearm rolls with the hand; it is round where it nears the elbow, so that roll is not seen. It stretches along its
+axis to end at the elbow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from emo2.errors import MissingCheckpoint
+from emo2.hands.implicit import FOREARM_LENGTH_M
+from emo2.hands.skeleton import LEFT, PARENTS
+from emo2.motion.rotations import mirror, to_matrix
+from emo2.types import NUM_HANDS, NUM_JOINTS, HandMotion
+
+_MIRROR = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
+
+
+class ArmModel:
+    """`ArmModel.from_pretrained(folder)`; both arms are one right arm, the left is its mirror image."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        self._arrays = arrays
+        self.faces: np.ndarray = np.stack([arrays["faces"][:, ::-1], arrays["faces"]])
+        """(2, Fa, 3) int32: left, right; counter-clockwise seen from outside."""
+        self.blend: np.ndarray = arrays["blend"]
+        """(Va,) float32: 0 on hand and wrist, rising evenly to 1 at the elbow."""
+        self.nail: np.ndarray = arrays["nail"]
+        """(Va,) float32 in [0, 1]: 1 on the nails."""
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> ArmModel:
+        """Read `arm.safetensors` from `folder`; raises MissingCheckpoint."""
+        path = Path(folder) / "arm.safetensors"
+        if not path.is_file():
+            raise MissingCheckpoint(
+                "hands", "must hold arm.safetensors", path, f"Run: {template_command(folder)}"
+            )
+        return cls(load_file(path))
+
+    def vertices(
+        self, motion: HandMotion, elbows_m: np.ndarray, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """(T, 2, Va, 3) float32 metres in the body frame, for frames start..stop of the motion.
+
+        `elbows_m` (T, 2, 3) are the elbows of those same frames, in the body frame.
+        """
+        frames = slice(start, motion.num_frames if stop is None else stop)
+        quaternions, wrists = motion.quaternions[frames], motion.translation_m[frames]
+        elbows_m = np.asarray(elbows_m, dtype=np.float32)
+        if elbows_m.shape != wrists.shape:
+            raise ValueError(f"elbows_m: must be {wrists.shape}, got {elbows_m.shape}")
+        out = np.empty((len(wrists), NUM_HANDS, len(self.blend), 3), dtype=np.float32)
+        for hand in range(NUM_HANDS):
+            flip = _MIRROR if hand == LEFT else np.ones(3, np.float32)
+            turns = mirror(quaternions[:, hand]) if hand == LEFT else quaternions[:, hand]
+            matrices = to_matrix(turns).astype(np.float32)
+            to_elbow = (elbows_m[:, hand] - wrists[:, hand]) * flip
+            rest = self._arrays["vertices"] + self._arrays["shapes"] @ motion.betas[hand]
+            joints = self._arrays["joints"] + self._arrays["joint_shapes"] @ motion.betas[hand]
+            for t in range(len(wrists)):
+                posed = self._pose(rest, joints, matrices[t], to_elbow[t])
+                out[t, hand] = posed * flip + wrists[t, hand]
+        return out
+
+    def _pose(
+        self, rest: np.ndarray, joints: np.ndarray, matrices: np.ndarray, to_elbow: np.ndarray
+    ) -> np.ndarray:
+        """(Va, 3) of a right arm relative to its wrist, from joint matrices (16, 3, 3)."""
+        arrays, wrist = self._arrays, joints[0]
+        bend = 0.5 * (3.0 - np.trace(matrices[1:], axis1=1, axis2=2))  # 1 - cos(angle)
+        rest = rest + np.tensordot(bend, arrays["knuckles"], axes=1)
+        transforms = np.zeros((NUM_JOINTS, 3, 4), dtype=np.float32)
+        transforms[0, :, :3] = np.eye(3)  # the wrist's own turn comes last
+        places = joints - wrist
+        for j, parent in enumerate(PARENTS[1:], start=1):
+            transforms[j, :, :3] = transforms[parent, :, :3] @ matrices[j]
+            places[j] = places[parent] + transforms[parent, :, :3] @ (joints[j] - joints[parent])
+            transforms[j, :, 3] = places[j] - transforms[j, :, :3] @ (joints[j] - wrist)
+        mixed = (arrays["weights"] @ transforms.reshape(NUM_JOINTS, 12)).reshape(-1, 3, 4)
+        local = rest - wrist
+        length = float(np.linalg.norm(to_elbow))
+        behind = local[:, 0] > 0
+        stretched = local.copy()
+        stretched[behind, 0] *= length / FOREARM_LENGTH_M
+        posed = np.einsum("vij,vj->vi", mixed[..., :3], stretched) + mixed[..., 3]
+        if length > 1e-6:
+            direction = matrices[0].T @ (to_elbow / length)
+            posed = _swing(posed, direction, arrays["forearm"])
+        return posed @ matrices[0].T
+
+
+def _swing(points: np.ndarray, direction: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Turn each point by its share of the shortest rotation from +x to the unit `direction`."""
+    sideways = np.array([0.0, -direction[2], direction[1]], dtype=np.float32)  # x cross direction
+    sine = float(np.linalg.norm(sideways))
+    axis = sideways / sine if sine > 1e-6 else np.array([0.0, 0.0, 1.0], dtype=np.float32)
+    angle = (np.arctan2(sine, direction[0]) * share).astype(np.float32)[:, None]
+    across = np.cross(axis, points)
+    parallel = (points @ axis)[:, None] * axis
+    return parallel + (points - parallel) * np.cos(angle) + across * np.sin(angle)
+
+
+def template_command(folder: str | Path) -> str:
+    """The command that builds the free hands into `folder`."""
+    return f"python -m emo2.hands.template {folder}"
