@@ -1,0 +1,127 @@
+"""Settings of a Stage 2 training run, and fresh networks of those settings: the product's own
+classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+
+from emo2.stage2.guidance_encoder import AudioProjection, GuidanceEncoder
+from emo2.stage2.latents import LinearAutoencoder
+from emo2.stage2.pipeline import Stage2Pipeline
+from emo2.stage2.reference import ReferenceNet
+from emo2.stage2.unet import BackboneUNet
+
+
+@dataclass(frozen=True)
+class VideoSize:
+    """The networks' shape. `levels` has, from the finest, whether a level has spatial attention."""
+
+    block_out_channels: tuple[int, ...] = (48, 96)
+    levels: tuple[bool, ...] = (False, True)
+    layers_per_block: int = 1
+    norm_num_groups: int = 16
+    attention_heads: int = 4
+    cross_attention_dim: int = 64
+    guidance_channels: int = 16
+    guidance_widths: tuple[int, ...] = (8, 16, 24, 32)
+    guidance_fusion: str = "concat"
+    motion_frames: int = 12
+    clip_length: int = 24
+    long_side_px: int | None = 192
+    leans_on_draft: bool = True
+    num_inference_steps: int = 4
+    guidance_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    residual_gain: float = 3.0
+    residual_limit: float = 0.25
+    shared_noise: float = 0.7
+
+
+DEMO = VideoSize()
+FULL = VideoSize(
+    block_out_channels=(320, 640, 1280, 1280),
+    levels=(True, True, True, False),
+    layers_per_block=2,
+    norm_num_groups=32,
+    attention_heads=8,
+    cross_attention_dim=768,
+    guidance_channels=320,
+    guidance_widths=(16, 32, 96, 256),
+    long_side_px=None,
+    leans_on_draft=False,
+    num_inference_steps=30,
+    guidance_scale=(1.0, 2.5, 2.5),
+    residual_gain=1.0,
+    residual_limit=1.0,
+    shared_noise=0.0,
+)
+"""The paper's: Stable Diffusion 1.5 widths, to be initialised from it and AnimateDiff."""
+
+
+def build_networks(
+    size: VideoSize, latent_channels: int, audio_dim: int
+) -> tuple[ReferenceNet, BackboneUNet, GuidanceEncoder, AudioProjection]:
+    """Fresh networks; the backbone's output starts at zero, which for a residual means: the
+    draft."""
+    shared = {
+        "block_out_channels": size.block_out_channels,
+        "layers_per_block": size.layers_per_block,
+        "norm_num_groups": size.norm_num_groups,
+        "attention_heads": size.attention_heads,
+    }
+    down = tuple("CrossAttnDownBlock" if attends else "DownBlock" for attends in size.levels)
+    up = tuple("CrossAttnUpBlock" if attends else "UpBlock" for attends in reversed(size.levels))
+    reference = ReferenceNet(
+        latent_channels,
+        tuple(f"{name}2D" for name in down),
+        tuple(f"{name}2D" for name in up),
+        **shared,
+    )
+    backbone = BackboneUNet(
+        latent_channels * (2 if size.leans_on_draft else 1),
+        latent_channels,
+        size.guidance_channels,
+        size.guidance_fusion,
+        tuple(f"{name}Motion" for name in down),
+        tuple(f"{name}Motion" for name in up),
+        cross_attention_dim=size.cross_attention_dim,
+        motion_frames=size.motion_frames,
+        **shared,
+    )
+    torch.nn.init.zeros_(backbone.conv_out.weight)
+    torch.nn.init.zeros_(backbone.conv_out.bias)
+    encoder = GuidanceEncoder(
+        7 if size.leans_on_draft else 6, size.guidance_channels, size.guidance_widths
+    )
+    return reference, backbone, encoder, AudioProjection(audio_dim, size.cross_attention_dim)
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Cosine noise that ends in pure noise; the network predicts the clean latents, so that a
+    network of zeros predicts no residual at every step."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        clip_sample=False,
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+    )
+
+
+def build_pipeline(
+    size: VideoSize, vae: AutoencoderKL | LinearAutoencoder, audio_dim: int
+) -> Stage2Pipeline:
+    """A fresh pipeline of the given size."""
+    parts = build_networks(size, vae.config.latent_channels, audio_dim)
+    settings = dataclasses.asdict(size)
+    names = (
+        "clip_length motion_frames num_inference_steps guidance_scale long_side_px leans_on_draft "
+        "residual_gain residual_limit shared_noise"
+    )
+    return Stage2Pipeline(
+        *parts, vae, build_scheduler(), **{name: settings[name] for name in names.split()}
+    )
