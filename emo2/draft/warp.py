@@ -1,0 +1,88 @@
+"""Warp a layered person by a triangle mesh and lay it over a still background.
+
+A mesh of V vertices covers the whole picture. `rasterise_map` finds, for every output pixel, where
+in the source it comes from; OpenCV samples there; `composite` lays the premultiplied person over
+the background. Vertices at rest give the source back, bit for bit.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True)
+def rasterise_map(
+    moved: np.ndarray, source: np.ndarray, triangles: np.ndarray, out: np.ndarray, x0: int, y0: int
+) -> None:
+    """Write the source position of every pixel of a window into `out` (h, w, 2) float32.
+
+    `moved`, `source` (V, 2) float32 pixels; `triangles` (F, 3) int32, painted in order, so the
+    nearest come last; the window's first pixel is (x0, y0) of the picture.
+    """
+    height, width = out.shape[:2]
+    for f in range(len(triangles)):
+        a, b, c = triangles[f]
+        ax, ay = moved[a, 0] - x0, moved[a, 1] - y0
+        bx, by = moved[b, 0] - x0, moved[b, 1] - y0
+        cx, cy = moved[c, 0] - x0, moved[c, 1] - y0
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if abs(area) < 1e-4:
+            continue
+        left = max(0, int(np.ceil(min(ax, bx, cx) - 1e-3)))
+        right = min(width - 1, int(np.floor(max(ax, bx, cx) + 1e-3)))
+        top = max(0, int(np.ceil(min(ay, by, cy) - 1e-3)))
+        bottom = min(height - 1, int(np.floor(max(ay, by, cy) + 1e-3)))
+        if left > right or top > bottom:
+            continue
+        # Displacements are interpolated, not positions: at rest they are exactly zero.
+        dax, day = source[a, 0] - moved[a, 0], source[a, 1] - moved[a, 1]
+        dbx, dby = source[b, 0] - moved[b, 0], source[b, 1] - moved[b, 1]
+        dcx, dcy = source[c, 0] - moved[c, 0], source[c, 1] - moved[c, 1]
+        inverse = 1.0 / area
+        for y in range(top, bottom + 1):
+            for x in range(left, right + 1):
+                wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) * inverse
+                wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) * inverse
+                wa = 1.0 - wb - wc
+                if wa >= -1e-4 and wb >= -1e-4 and wc >= -1e-4:
+                    out[y, x, 0] = x + x0 + wa * dax + wb * dbx + wc * dcx
+                    out[y, x, 1] = y + y0 + wa * day + wb * dby + wc * dcy
+
+
+@numba.njit(cache=True)
+def composite(person: np.ndarray, background: np.ndarray, out: np.ndarray) -> None:
+    """Lay `person` (h, w, 4) uint8, premultiplied, over `background` (h, w, 3) uint8 into `out`."""
+    height, width = out.shape[:2]
+    for y in range(height):
+        for x in range(width):
+            rest = 255 - person[y, x, 3]
+            for channel in range(3):
+                behind = (background[y, x, channel] * rest + 127) // 255
+                value = person[y, x, channel] + behind
+                out[y, x, channel] = min(value, 255)
+
+
+def premultiply(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 that composites to `rgb` over `background` exactly, where colours allow.
+
+    `rgb`, `background` (H, W, 3) uint8; `alpha` (H, W) in [0, 1]. The person's share of a mixed
+    pixel is what the background's share leaves over: the old background's colour goes.
+    """
+    coverage = np.round(255 * alpha).astype(np.int32)[..., None]
+    behind = (background.astype(np.int32) * (255 - coverage) + 127) // 255
+    share = np.clip(rgb.astype(np.int32) - behind, 0, coverage)
+    return np.concatenate([share, coverage], axis=2).astype(np.uint8)
+
+
+def sample(person: np.ndarray, source_map: np.ndarray) -> np.ndarray:
+    """`person` (H, W, 4) at the positions of `source_map` (h, w, 2), sharp; its edges repeat."""
+    # Cubic: a bilinear person would go soft and sharp again with every half pixel of sway.
+    return cv2.remap(
+        person,
+        source_map,
+        None,
+        interpolation=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
