@@ -54,11 +54,11 @@ class PortraitWarp:
     def __init__(self, portrait: Portrait, plate: Plate) -> None:
         landmarks = portrait.face_landmarks.astype(np.float64)
         self._background = np.ascontiguousarray(plate.background)
-        self._person = premultiply(plate.person, plate.alpha, plate.background)
+        self._person = premultiply(plate.body, plate.alpha)
         self._mesh = mesh = build_mesh(portrait, landmarks)
         self._source = mesh.points[:, :2].astype(np.float32)
         self._lips = LipMotion(mesh)
-        self._eyes = eyes_of(plate.person, landmarks)
+        self._eyes = eyes_of(plate.body, landmarks)
         self._eye_alpha = [plate.alpha[eye.window][..., None] for eye in self._eyes]
         self._torso = TorsoMotion(portrait)
         # The head rides on the neck as one piece, so its torso motion is the neck's.
@@ -70,7 +70,7 @@ class PortraitWarp:
         self._lip_depth = float(mesh.local[[INNER_UPPER, INNER_LOWER], 2].mean())
         rest = self._to_head(np.eye(3), np.zeros(2))
         self._mouth = MouthInterior(
-            plate.person, landmarks, portrait.skin_rgb, rest, self._lips.is_open
+            plate.body, landmarks, portrait.skin_rgb, rest, self._lips.is_open
         )
         self._window = self._moving_window(portrait, plate.alpha)
         y, x = self._window

@@ -64,16 +64,11 @@ def composite(person: np.ndarray, background: np.ndarray, out: np.ndarray) -> No
                 out[y, x, channel] = min(value, 255)
 
 
-def premultiply(rgb: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 that composites to `rgb` over `background` exactly, where colours allow.
-
-    `rgb`, `background` (H, W, 3) uint8; `alpha` (H, W) in [0, 1]. The person's share of a mixed
-    pixel is what the background's share leaves over: the old background's colour goes.
-    """
-    coverage = np.round(255 * alpha).astype(np.int32)[..., None]
-    behind = (background.astype(np.int32) * (255 - coverage) + 127) // 255
-    share = np.clip(rgb.astype(np.int32) - behind, 0, coverage)
-    return np.concatenate([share, coverage], axis=2).astype(np.uint8)
+def premultiply(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 from `rgb` (H, W, 3) uint8 and `alpha` (H, W) in [0, 1]."""
+    coverage = alpha[..., None].astype(np.float32)
+    layers = np.concatenate([rgb * coverage, 255 * coverage], axis=2)
+    return np.rint(layers).astype(np.uint8)
 
 
 def sample(person: np.ndarray, source_map: np.ndarray) -> np.ndarray:
