@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from emo2.types import REFERENCE_SHOULDER_BREADTH_M, Portrait
+from emo2.features.person import CHIN
+from emo2.types import NUM_HANDS, REFERENCE_SHOULDER_BREADTH_M, Portrait
 
 HAND_BONES = (
     *((0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (0, 9), (9, 10), (10, 11)),
@@ -21,43 +23,25 @@ FINGER_RADIUS_M, FOREARM_RADIUS_M, SLEEVE_RADIUS_M, UPPER_ARM_RADIUS_M = 0.016, 
 UPPER_ARM_M, FOREARM_M = 0.29, 0.25
 """Lengths of the reference body's bones."""
 HAND_LENGTH_M = 0.18
+NEAR_ARM = 2.4
+"""In radii of the arm's bones: how far an arm's own pixels may lie from them."""
 TORSO_BELOW_M, TORSO_HALF_M = (0.0, 0.12, 0.30, 0.48), (0.17, 0.155, 0.14, 0.16)
 """Half the breadth of a plain torso without arms, at these depths below the shoulder line."""
 
 
 @dataclass(frozen=True)
-class ArmJoint:
-    """How one arm leaves the picture's body: what a new forearm joins on to."""
+class ArmBones:
+    """One arm's elbow and wrist, as far as the picture shows or suggests them."""
 
-    shoulder: np.ndarray
-    """(2,) float32 pixels."""
     elbow: np.ndarray
-    """(2,) float32 pixels; supposed from the shoulder where it is hidden, may lie outside the
-    frame."""
+    """(2,) float32 pixels; supposed where it is hidden, may lie outside the frame."""
+    wrist: np.ndarray | None
+    """(2,) float32 pixels; None where there is no forearm to take out: hidden, or out of frame."""
     elbow_seen: bool
-    """True: the picture shows this upper arm down to its elbow, keep the new forearm there."""
-    removed: bool
-    """True: an old forearm or hand of this arm was taken out of the picture."""
-    width_px: float
-    """Across the sleeve or upper arm, just above the elbow."""
-    bare: bool
-    """True: the upper arm shows skin where the forearm joins."""
-    rgb: np.ndarray
-    """(3,) float32 in [0, 1]: the colour there, as lit."""
-    texture: np.ndarray
-    """(P, P, 3) uint8: the upper arm's surface above the elbow, `width_px` wide, turned so that
-    columns run across the arm and rows from shoulder to elbow."""
-    upper_arm: np.ndarray
-    """(H, W) float32 in [0, 1]: how far a body pixel turns with the upper arm about the shoulder: 1
-    near the elbow, 0 on the torso."""
 
 
-def arm_bones(portrait: Portrait, side: int) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """The elbow (2,), the wrist (2,) or None, and whether the elbow is seen, of one side.
-
-    The wrist is None where there is no forearm to take out: nothing found, or hidden behind the
-    back.
-    """
+def arm_bones(portrait: Portrait, side: int) -> ArmBones:
+    """The arm of one side, 0 = left."""
     metre = portrait.camera.pixels_per_metre
     shoulder, elbow, wrist = (
         points[side] for points in (portrait.shoulders, portrait.elbows, portrait.wrists)
@@ -78,7 +62,7 @@ def arm_bones(portrait: Portrait, side: int) -> tuple[np.ndarray, np.ndarray | N
             # A forearm that hangs out of the picture; one that is hidden inside it stays.
             if guess[1] > portrait.image.shape[0] - 0.05 * metre:
                 wrist = guess
-    return elbow.astype(np.float32), wrist, seen
+    return ArmBones(elbow.astype(np.float32), wrist, seen)
 
 
 def distance_to_bones(
@@ -152,3 +136,82 @@ def torso_outline(portrait: Portrait, body: np.ndarray, uncertain: np.ndarray) -
         inside *= np.clip(half[:, None] - (columns - spine) * sign + 0.5, 0, 1)
     outline = inside * (below_m > 0)[:, None]
     return outline.astype(np.float32)
+
+
+def disc(radius: int) -> np.ndarray:
+    """A round structuring element."""
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+
+
+def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.ndarray]:
+    """What is taken out of the picture, and the coverage of the body that stays, both (H, W)
+    float32 in [0, 1]."""
+    matte = portrait.person_mask
+    shape = matte.shape
+    metre = portrait.camera.pixels_per_metre
+    forearms = []
+    for side, arm in enumerate(bones):
+        if arm.wrist is not None:
+            forearms += forearm_bones(portrait, side, arm.elbow, arm.wrist)
+    if not forearms:
+        return np.zeros(shape, np.float32), matte
+
+    origin = np.array(portrait.camera.origin_px, np.float32)
+    radius = UPPER_ARM_RADIUS_M * metre
+    upper = [(portrait.shoulders[side], bones[side].elbow, radius) for side in range(NUM_HANDS)]
+    chin = portrait.face_landmarks[CHIN, :2]
+    face = portrait.face_landmarks[:, :2].mean(axis=0)
+    head = [(origin, face, np.linalg.norm(chin - origin))]
+    to_arm = distance_to_bones(shape, forearms)
+    to_upper = distance_to_bones(shape, upper)
+    to_rest = np.minimum(to_upper, distance_to_bones(shape, head))
+    person = matte > 0.02
+    near_arm = (to_arm < NEAR_ARM) & (to_arm < to_rest) & person
+
+    torso = torso_outline(portrait, matte > 0.5, near_arm | (to_upper < 1.2))
+    # An upper arm that shows beside a hand lying over it goes on behind the hand.
+    behind_hand = np.clip((0.75 - to_upper) * radius + 0.5, 0, 1)
+    stays = np.maximum(torso, behind_hand)
+    # Beside the body everything around the arm goes with it; over it only the arm itself.
+    beside = near_arm & (stays < 0.5)
+    over = _arm_over_body(portrait.image, to_arm, to_rest, person) & (stays >= 0.5)
+    cut = beside | over
+    alpha = np.where(near_arm, np.minimum(matte, stays), matte)
+    # Scraps of cuff that now hang on to nothing go too.
+    count, label, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.3).astype(np.uint8))
+    if count > 2:
+        main = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+        scraps = (label > 0) & (label != main) & (to_arm < 2 * NEAR_ARM)
+        alpha = np.where(scraps, 0, alpha)
+        cut |= scraps
+    touched = cut | (np.abs(alpha - matte) > 0.01)
+    arm_mask = cv2.dilate(touched.astype(np.float32), disc(2)) * (matte > 0)
+    arm_mask = np.where(touched, 1.0, cv2.GaussianBlur(arm_mask, (0, 0), 1.0))
+    return arm_mask.astype(np.float32), alpha.astype(np.float32)
+
+
+def _arm_over_body(
+    image: np.ndarray, to_arm: np.ndarray, to_rest: np.ndarray, person: np.ndarray
+) -> np.ndarray:
+    """(H, W) bool: the arm's pixels where it lies over the body, told from the cloth by colour.
+
+    Sleeve on jersey of the same cloth cannot be told apart, and need not be.
+    """
+    mask = np.full(to_arm.shape, cv2.GC_BGD, np.uint8)
+    open_question = (to_arm < NEAR_ARM) & (to_arm < to_rest) & person
+    mask[open_question] = cv2.GC_PR_BGD
+    mask[open_question & (to_arm < 1.1)] = cv2.GC_PR_FGD
+    mask[open_question & (to_arm < 0.6)] = cv2.GC_FGD
+    rows, columns = np.nonzero(cv2.dilate(open_question.astype(np.uint8), disc(12)))
+    if not (mask == cv2.GC_FGD).any():
+        return open_question & (to_arm < 1.1)
+    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    # Only the person's pixels may teach what is not arm: the scene is another colour anyway.
+    crop = np.ascontiguousarray(image[box])
+    labels = np.ascontiguousarray(mask[box])
+    cv2.setRNGSeed(0)
+    cv2.grabCut(crop, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    found = np.zeros(to_arm.shape, np.uint8)
+    found[box] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
+    # The rim holds mixed colours and the contact shadow.
+    return (cv2.dilate(found, disc(4)) > 0) & (to_arm < NEAR_ARM + 0.3) & (to_rest > 0.8)
