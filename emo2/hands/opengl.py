@@ -1,0 +1,127 @@
+"""pyrender behind a queue: one off-screen renderer for the whole process, in a thread of its own.
+
+An EGL context belongs to the thread that made it, and deleting one renderer ends the display of all others in the
+process. So there is one, it is never deleted, and every caller's mesh goes through its queue.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from emo2.types import Camera
+
+
+class OpenGLError(RuntimeError):
+    """OpenGL or one of its libraries cannot be used here."""
+
+
+class OpenGLRenderer:
+    """Get the one instance with `shared()`; its methods may be called from any thread."""
+
+    _instance: OpenGLRenderer | None = None
+    _failure: str | None = None
+    _lock = threading.Lock()
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="emo2-opengl")
+        self._renderer = None
+        self._description = self._thread.submit(self._start).result()
+
+    @classmethod
+    def shared(cls) -> OpenGLRenderer:
+        """The process's renderer, started on first use; raises OpenGLError, with the same reason every time."""
+        with cls._lock:
+            if cls._instance is None and cls._failure is None:
+                try:
+                    cls._instance = cls()
+                except Exception as error:  # missing libraries surface as any of a dozen types
+                    cls._failure = f"{type(error).__name__}: {error}".splitlines()[0]
+            if cls._instance is None:
+                raise OpenGLError(cls._failure)
+            return cls._instance
+
+    def describe(self) -> str:
+        """What draws: platform and device."""
+        return self._description
+
+    def render(
+        self,
+        mesh,
+        camera: Camera,
+        window: tuple[slice, slice],
+        lights,
+        ambient_rgb: tuple[float, float, float],
+        roughness: float,
+    ) -> np.ndarray:
+        """(h, w, 4) uint8 of that window of the camera's picture, over transparent black (premultiplied)."""
+        return self._thread.submit(
+            self._render, mesh, camera, window, lights, ambient_rgb, roughness
+        ).result()
+
+    def _start(self) -> str:
+        if sys.platform == "linux":
+            os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+        if not hasattr(np, "infty"):
+            np.infty = np.inf  # pyrender 0.1.45 was written for NumPy 1
+        import pyrender
+        from OpenGL.GL import GL_RENDERER, glGetString
+
+        self._pyrender = pyrender
+        self._renderer = pyrender.OffscreenRenderer(64, 64)
+        device = glGetString(GL_RENDERER)
+        platform = os.environ.get("PYOPENGL_PLATFORM", "native")
+        return f"{platform}, {device.decode() if device else 'unknown device'}"
+
+    def _render(self, mesh, camera, window, lights, ambient_rgb, roughness) -> np.ndarray:
+        pyrender, (rows, columns) = self._pyrender, window
+        material = pyrender.MetallicRoughnessMaterial(
+            metallicFactor=0.0, roughnessFactor=roughness, baseColorFactor=(1.0, 1.0, 1.0, 1.0)
+        )
+        primitive = pyrender.Primitive(
+            positions=mesh.vertices,
+            normals=mesh.normals,
+            indices=mesh.faces,
+            color_0=np.column_stack([mesh.colours, np.ones(len(mesh.colours), np.float32)]),
+            material=material,
+        )
+        scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0), ambient_light=ambient_rgb)
+        scene.add(pyrender.Mesh([primitive]))
+        for light in lights:
+            strength = max(light.rgb)
+            scene.add(
+                pyrender.DirectionalLight(np.array(light.rgb) / strength, strength),
+                pose=_looking_along(-np.array(light.towards)),
+            )
+        focal = camera.pixels_per_metre * camera.distance_m
+        pose = np.eye(4)
+        pose[2, 3] = camera.distance_m
+        scene.add(
+            pyrender.IntrinsicsCamera(
+                focal,
+                focal,
+                camera.origin_px[0] - columns.start,
+                camera.origin_px[1] - rows.start,
+                znear=0.05,
+                zfar=10.0 + camera.distance_m,
+            ),
+            pose=pose,
+        )
+        self._renderer.viewport_width = columns.stop - columns.start
+        self._renderer.viewport_height = rows.stop - rows.start
+        colour, _ = self._renderer.render(scene, flags=pyrender.RenderFlags.RGBA)
+        return colour
+
+
+def _looking_along(direction: np.ndarray) -> np.ndarray:
+    """A pose (4, 4) whose -z axis is `direction`, as pyrender's lights shine."""
+    z = -direction / np.linalg.norm(direction)
+    x = np.cross([0.0, 1.0, 0.0], z)
+    x /= np.linalg.norm(x)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
+    return pose
