@@ -1,0 +1,213 @@
+"""Both arms of one frame as a picture layer: lit meshes in one z-buffer, soft edges, a shadow on
+the body.
+
+In: arm vertices [m] and elbows. Out: an `ArmLayer` that `emo2.draft.renderer` lays over the moved
+person. Works inside the box that the arms cover, so a frame costs what the arms cover and not what
+the picture measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from emo2.draft.light import CLOTH_SHADOW_GAMMA, SKIN_SHADOW_GAMMA, Light
+from emo2.draft.paint import ArmPaint
+from emo2.hands.raster import Raster, rasterise, to_pixels, vertex_normals
+from emo2.types import NUM_HANDS, Camera
+
+# Occlusion between fingers, and between an arm and what it hides: the radius in which depth is
+# compared.
+CREASE_RADIUS_M = 0.011
+CREASE_DEPTH_M = 0.016
+CREASE_STRENGTH = 0.34
+# The chest stands this far in front of the plane of the shoulders; shadows fall on it.
+CHEST_DEPTH_M = 0.10
+SHADOW_STRENGTH = 0.42
+SHADOW_REACH_M = 0.07
+# The elbow's end fades into the picture's upper arm over this length.
+JOIN_M = 0.045
+
+
+@dataclass(frozen=True)
+class ArmLayer:
+    """What one frame's arms look like, over the box rows `top:bottom`, columns `left:right` of the
+    picture."""
+
+    top: int
+    left: int
+    colour: np.ndarray
+    """(h, w, 3) float32 in [0, 1], premultiplied by `alpha`."""
+    alpha: np.ndarray
+    """(h, w) float32 in [0, 1]."""
+    shadow: np.ndarray
+    """(h, w) float32 in [0, 1]: how much light the arms take from the body behind them."""
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """The rows and columns it covers."""
+        height, width = self.alpha.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+
+class ArmPainter:
+    """Draws the arms of one person, frame by frame. Holds nothing that changes between frames."""
+
+    def __init__(
+        self,
+        faces: np.ndarray,
+        blend: np.ndarray,
+        paint: ArmPaint,
+        light: Light,
+        camera: Camera,
+        softness_px: float = 0.45,
+    ) -> None:
+        """`faces` (2, F, 3) and `blend` (V,) are the arm model's; `softness_px` is the photograph's
+        blur."""
+        self.faces, self.blend, self.paint = faces, blend, paint
+        self.light, self.camera, self.softness_px = light, camera, softness_px
+
+    def draw(
+        self,
+        vertices: np.ndarray,
+        elbows_px: np.ndarray,
+        shoulders_px: np.ndarray,
+        joined: np.ndarray,
+        visible: np.ndarray,
+    ) -> ArmLayer | None:
+        """One frame's layer, or None where no arm lies in the picture.
+
+        Args:
+            vertices: (2, V, 3) metres.
+            elbows_px, shoulders_px: (2, 2) of the moved person.
+            joined: (2,) bool: the picture has an upper arm that this elbow must grow out of.
+            visible: (2,) bool.
+        """
+        hands = [hand for hand in range(NUM_HANDS) if visible[hand]]
+        if not hands:
+            return None
+        points, values = [], []
+        for hand in hands:
+            pixels, lit = self._light_up(hand, vertices[hand])
+            if joined[hand]:
+                fade = self._join(pixels[:, :2], elbows_px[hand], shoulders_px[hand])
+                lit[:, 3] = 1 - fade * _smooth(self.blend, 0.55, 0.9)
+            points.append(pixels)
+            values.append(lit)
+        offsets = np.cumsum([0] + [len(p) for p in points[:-1]])
+        raster = rasterise(
+            np.concatenate(points),
+            np.concatenate([self.faces[h] + o for h, o in zip(hands, offsets, strict=True)]),
+            np.concatenate(values),
+            self.camera.height_px,
+            self.camera.width_px,
+        )
+        if raster.alpha.size == 0:
+            return None
+        return self._finish(raster)
+
+    def _light_up(self, hand: int, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points (V, 3) [px, px, m from the camera] and values (V, 4): lit colour and alpha."""
+        paint, faces = self.paint, self.faces[hand]
+        lift = paint.lift_m[hand, :, None]
+        vertices = vertices + lift * vertex_normals(vertices, faces)
+        normals = vertex_normals(vertices, faces)
+        brightness = self.light.shade(normals)[:, None]
+        cloth = paint.cloth[hand, :, None]
+        gamma = SKIN_SHADOW_GAMMA + (CLOTH_SHADOW_GAMMA - SKIN_SHADOW_GAMMA) * cloth
+        values = np.ones((len(vertices), 4), np.float32)
+        values[:, :3] = paint.albedo[hand] * np.maximum(brightness, 0.05) ** gamma
+        values[:, :3] += (paint.gloss[hand] * self.light.highlight(normals, 20.0))[:, None]
+        return to_pixels(vertices, self.camera), values
+
+    def _join(self, pixels: np.ndarray, elbow: np.ndarray, shoulder: np.ndarray) -> np.ndarray:
+        """(V,) 0..1: how far a point has gone from the elbow up the picture's own upper arm."""
+        up = (shoulder - elbow) / max(np.linalg.norm(shoulder - elbow), 1e-6)
+        length = JOIN_M * self.camera.pixels_per_metre
+        return _smooth((pixels - elbow) @ up / length, -0.3, 0.7)
+
+    def _finish(self, raster: Raster) -> ArmLayer:
+        """Room for the shadow around the arms, occlusion in the creases, the photograph's
+        softness."""
+        margin = round(SHADOW_REACH_M * self.camera.pixels_per_metre)
+        rows, columns = raster.window
+        top, left = max(0, rows.start - margin), max(0, columns.start - margin)
+        bottom = min(self.camera.height_px, rows.stop + margin)
+        right = min(self.camera.width_px, columns.stop + margin)
+        edges = (rows.start - top, bottom - rows.stop, columns.start - left, right - columns.stop)
+
+        def pad(image: np.ndarray) -> np.ndarray:
+            return cv2.copyMakeBorder(image, *edges, cv2.BORDER_CONSTANT, value=0)
+
+        covered = raster.alpha > 0
+        nearness = np.where(covered, self.camera.distance_m - raster.depth, 0).astype(np.float32)
+        alpha = raster.alpha * raster.attributes[..., 3]
+        colour = raster.attributes[..., :3] * self._creases(covered, nearness)
+        colour, alpha = pad(colour * alpha[..., None]), pad(alpha)
+        shadow = self._shadow(alpha, pad(nearness))
+        if self.softness_px > 0:
+            colour = cv2.GaussianBlur(colour, (0, 0), self.softness_px)
+            alpha = cv2.GaussianBlur(alpha, (0, 0), self.softness_px)
+        return ArmLayer(top, left, colour, alpha, shadow)
+
+    def _creases(self, covered: np.ndarray, nearness: np.ndarray) -> np.ndarray:
+        """(h, w, 3) ambient occlusion: a place that lies behind its surroundings sees less of the
+        room."""
+        radius = max(1.0, CREASE_RADIUS_M * self.camera.pixels_per_metre)
+        solid = covered.astype(np.float32)
+        around = cv2.GaussianBlur(nearness * solid, (0, 0), radius)
+        share = cv2.GaussianBlur(solid, (0, 0), radius)
+        behind = (around / np.maximum(share, 1e-3) - nearness) / CREASE_DEPTH_M
+        # Every round edge lies a little behind its middle: only what is more than that is dark.
+        dark = np.clip(behind - 0.4, 0, 1)[..., None]
+        return (1 - CREASE_STRENGTH * dark) ** SKIN_SHADOW_GAMMA
+
+    def _shadow(self, alpha: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """The arms' soft shadow on the body: near parts sharp and close by, far parts wide, weak
+        and shifted."""
+        height, width = alpha.shape
+        scale = 4
+        size = (max(2, width // scale), max(2, height // scale))
+        small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+        above = np.clip(
+            cv2.resize(depth, size, interpolation=cv2.INTER_AREA) - CHEST_DEPTH_M, 0, 0.3
+        )
+        far = np.clip((above - 0.03) / 0.12, 0, 1)
+        ppm = self.camera.pixels_per_metre / scale
+        dx, dy, dz = self.light.direction
+        total = np.zeros_like(small)
+        for weight in (small * (1 - far), small * far):
+            gap = float((weight * above).sum() / max(weight.sum(), 1e-3))
+            shift = np.array([-dx, dy]) / max(dz, 0.3) * (gap + 0.008) * ppm
+            move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
+            moved = cv2.warpAffine(weight, move, size, flags=cv2.INTER_LINEAR)
+            moved = cv2.GaussianBlur(moved, (0, 0), max(0.6, (0.010 + 0.22 * gap) * ppm))
+            total += moved * (SHADOW_STRENGTH / (1 + gap / 0.10))
+        return cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
+    """The mean of several exposures: motion blur."""
+    drawn = [layer for layer in layers if layer is not None]
+    if len(drawn) < 2:
+        return drawn[0] if drawn else None
+    top, left = min(a.top for a in drawn), min(a.left for a in drawn)
+    bottom = max(a.top + a.alpha.shape[0] for a in drawn)
+    right = max(a.left + a.alpha.shape[1] for a in drawn)
+    total = np.zeros((bottom - top, right - left, 5), np.float32)
+    for layer in drawn:
+        rows, columns = layer.box
+        part = total[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        part[..., :3] += layer.colour
+        part[..., 3] += layer.alpha
+        part[..., 4] += layer.shadow
+    total /= len(layers)
+    return ArmLayer(top, left, total[..., :3], total[..., 3], total[..., 4])
+
+
+def _smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Smoothstep from 0 at `low` to 1 at `high`."""
+    x = np.clip((value - low) / (high - low), 0, 1)
+    return x * x * (3 - 2 * x)

@@ -1,0 +1,161 @@
+"""The draft: the portrait itself speaks, and its arms follow the hands. Deterministic, streamed, no
+learning.
+
+    plate      the person without arms, and the background without the person   (once)
+    performance, face   the person of frame t, moved by the speech
+    ik, paint, light, arms   the arms of frame t, lit and shadowed
+    here       one over the other
+
+In: portrait, speech, motion. Out: an iterator of `DraftFrame`. Memory does not grow with length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from emo2.draft.arms import ArmLayer, ArmPainter, mean_layer
+from emo2.draft.body import TorsoMotion, amounts
+from emo2.draft.face import PortraitWarp
+from emo2.draft.ik import ArmRig, rig_from_plate, solve_elbows
+from emo2.draft.light import light_from_face
+from emo2.draft.paint import paint_arms
+from emo2.draft.performance import Performance, perform
+from emo2.draft.plate import Plate, make_plate
+from emo2.errors import InputError
+from emo2.hands.arm import ArmModel
+from emo2.hands.model import HandModel
+from emo2.types import AudioClip, HandMotion, OnStep, Portrait, Progress
+
+CHUNK_FRAMES = 16
+"""Arms are posed this many frames at once; memory is constant in the length of the film."""
+SHUTTER = 0.5
+"""The share of a frame during which film is exposed (180 degrees)."""
+BLUR_STEP_PX, MAX_SUBFRAMES = 4.0, 3
+"""Motion blur: one more exposure for every so many pixels that a hand moves while the shutter is
+open."""
+
+
+@dataclass(frozen=True)
+class DraftFrame:
+    """One frame of the draft."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8 RGB."""
+    change: np.ndarray
+    """(H, W) float32 in [0, 1]: where the draft drew something of its own (arms, hands, mouth)."""
+
+
+class DraftRenderer:
+    """Renders drafts. Shared and read-only: everything of one film lives in the call."""
+
+    def __init__(self, arm_model: ArmModel, hand_model: HandModel) -> None:
+        self.arm_model, self.hand_model = arm_model, hand_model
+
+    def __call__(
+        self,
+        portrait: Portrait,
+        audio: AudioClip,
+        motion: HandMotion,
+        *,
+        seed: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+        on_step: OnStep | None = None,
+    ) -> Iterator[DraftFrame]:
+        """Frames `start` to `stop` of the film; a stretch equals the same stretch of the whole."""
+        stop = motion.num_frames if stop is None else stop
+        if not 0 <= start < stop <= motion.num_frames:
+            raise InputError(
+                "start, stop",
+                f"must lie in order within 0..{motion.num_frames}",
+                f"{start}, {stop}",
+                "Leave them out to render the whole clip.",
+            )
+        return self._frames(portrait, audio, motion, seed, start, stop, on_step)
+
+    def _frames(self, portrait, audio, motion, seed, start, stop, on_step) -> Iterator[DraftFrame]:
+        camera = portrait.camera
+        performance = perform(audio, motion.num_frames, motion.fps, seed=seed, motion=motion)
+        plate = make_plate(portrait)
+        person = PortraitWarp(portrait, plate)
+        rig = rig_from_plate(plate, camera)
+        shoulders_px, elbow_shift_px = _torso_motion(portrait, plate, performance)
+        elbows = solve_elbows(
+            rig,
+            motion.translation_m,
+            camera,
+            shoulders_px - portrait.shoulders,
+            elbow_shift_px,
+        )
+        painter = ArmPainter(
+            self.arm_model.faces,
+            self.arm_model.blend,
+            paint_arms(portrait, plate, self.arm_model, self.hand_model, seed),
+            light_from_face(portrait),
+            camera,
+        )
+        poses = self._poses(motion, elbows, start, stop)
+        for done, (t, before, now) in enumerate(poses, start=1):
+            moved = person.frame(performance, t)
+            layer = _expose(
+                painter, before, now, elbows[t], shoulders_px[t], rig, motion.visible[t]
+            )
+            yield _compose(moved, layer)
+            if on_step is not None:
+                on_step(Progress("draft", done, stop - start))
+
+    def _poses(self, motion: HandMotion, elbows: np.ndarray, start: int, stop: int):
+        """Yields t and the arm vertices (2, V, 3) of the frame before and of frame t."""
+        first = max(0, start - 1)
+        before = self.arm_model.vertices(motion, elbows[first : first + 1], first, first + 1)[0]
+        for begin in range(start, stop, CHUNK_FRAMES):
+            end = min(begin + CHUNK_FRAMES, stop)
+            posed = self.arm_model.vertices(motion, elbows[begin:end], begin, end)
+            for t, now in enumerate(posed, begin):
+                yield t, before, now
+                before = now
+
+
+def _torso_motion(
+    portrait: Portrait, plate: Plate, performance: Performance
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shoulders (T, 2, 2) [px], and how far the torso carries each elbow, (T, 2, 2) [px]."""
+    torso, weights = TorsoMotion(portrait), amounts(performance)
+    elbows = np.stack([arm.elbow for arm in plate.arms]).astype(np.float64)
+    elbow_shift = np.einsum("tk,knc->tnc", weights, torso.fields(elbows))
+    return portrait.shoulders + torso.shoulder_shift(performance), elbow_shift
+
+
+def _expose(
+    painter: ArmPainter, before, now, elbows, shoulders_px, rig: ArmRig, visible
+) -> ArmLayer | None:
+    """The arms as film sees them: the mean over the time the shutter is open."""
+    camera = painter.camera
+    moved_px = np.linalg.norm(camera.project(now) - camera.project(before), axis=-1)  # (2, V)
+    blur_px = SHUTTER * float(np.percentile(moved_px, 95, axis=-1).max())
+    exposures = int(np.clip(np.ceil(blur_px / BLUR_STEP_PX), 1, MAX_SUBFRAMES))
+    elbows_px = camera.project(elbows)
+    layers = []
+    for k in range(exposures):
+        back = SHUTTER * k / exposures
+        vertices = now + back * (before - now)
+        layers.append(painter.draw(vertices, elbows_px, shoulders_px, rig.pinned, visible))
+    return mean_layer(layers)
+
+
+def _compose(moved, layer: ArmLayer | None) -> DraftFrame:
+    """The arms and their shadow over the moved person."""
+    image = moved.image.copy()
+    change = moved.mouth.copy()
+    if layer is not None:
+        box = layer.box
+        beneath = image[box].astype(np.float32)
+        shadow = (layer.shadow * moved.body[box])[..., None]
+        beneath *= 1 - shadow
+        beneath += layer.alpha[..., None] * (0 - beneath) + 255 * layer.colour
+        image[box] = np.clip(beneath + 0.5, 0, 255).astype(np.uint8)
+        np.maximum(change[box], layer.alpha, out=change[box])
+    return DraftFrame(image, change)
