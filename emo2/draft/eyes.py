@@ -43,7 +43,7 @@ class Eye:
         self._corner = corner
         self._upper = self._edge(u_v[0])
         self._lower = np.maximum(self._edge(u_v[1]), self._upper)
-        self._inside = 1 - smoothstep(0.42, 0.5, np.abs(self._u) / self.width)
+        self._inside = 1 - smoothstep(0.44, 0.56, np.abs(self._u) / self.width)
         self._patch = image[self.window].astype(np.float32)
         self._lid, self._lash = self._lid_and_lash(image, middle, axes, u_v)
 
@@ -73,7 +73,7 @@ class Eye:
             bright = np.take_along_axis(pixels, order, axis=1)[:, len(offsets) // 2 :].mean(1)
             return gaussian_filter1d(bright, 4.0, axis=0, mode="nearest")
 
-        above = skin(margins[0], np.linspace(-0.26, -0.10, 7))
+        above = skin(margins[0], np.linspace(-0.30, -0.12, 7))
         below = skin(margins[1], np.linspace(0.10, 0.24, 7))
         height = np.clip((self._v - self._upper) / (self._lower - self._upper + 1e-3), 0, 1)
         lid_v = 0.45 * height
@@ -115,25 +115,25 @@ class Eye:
         )
 
     def _shut(self, patch: np.ndarray, blink: float) -> np.ndarray:
-        width = self.width
+        width, begun = self.width, smoothstep(0.0, 0.3, np.float32(blink))
         soft = max(1.0, 0.02 * width)
         # The upper lid does most of the way, the lower one comes up for the rest.
-        meet = self._upper + 0.88 * (self._lower - self._upper)
+        meet = self._upper + 0.86 * (self._lower - self._upper)
         edge = self._upper + blink * (meet - self._upper)
-        rise = smoothstep(0.6, 1.0, np.float32(blink))
         above = np.clip((edge - self._v) / soft + 0.5, 0, 1)
-        # Skin also replaces the lashes at the open lid's margin, gently so that the crease stays.
-        from_crease = smoothstep(-0.11 * width, -0.02 * width, self._v - self._upper)
-        cover = above * from_crease * smoothstep(0.0, 0.25, np.float32(blink))
-        to_cheek = 1 - smoothstep(0.0, 0.05 * width, self._v - self._lower)
-        cover = np.maximum(cover, rise * (self._v > edge - soft) * to_cheek)
-        cover = (cover * self._inside)[..., None]
+        # Skin also replaces the lashes of the open lid; it fades out towards the brow.
+        from_crease = smoothstep(-0.20 * width, -0.07 * width, self._v - self._upper)
+        cover = above * from_crease * begun
+        to_cheek = 1 - smoothstep(-0.01 * width, 0.06 * width, self._v - self._lower)
+        below = smoothstep(0.6, 1.0, np.float32(blink)) * (self._v > edge - soft) * to_cheek
+        cover = (np.maximum(cover, below) * self._inside)[..., None]
         patch = patch + cover * (self._lid - patch)
-        thick = max(0.85, 0.028 * width)
-        taper = np.clip(1.08 - (self._u / (0.5 * width)) ** 4, 0, 1)
-        line = np.exp(-(((self._v - edge) / thick) ** 2)) * taper * self._inside
-        line = (line * 0.85 * smoothstep(0.05, 0.3, np.float32(blink)))[..., None]
-        return patch + line * (self._lash - patch)
+        thick = max(0.8, 0.026 * width)
+        line = np.exp(-(((self._v - edge) / thick) ** 2)) * self._inside
+        crease = self._upper + (0.10 * blink - 0.07) * width
+        fold = np.exp(-(((self._v - crease) / (1.3 * thick)) ** 2)) * self._inside
+        patch = patch * (1 - 0.10 * (fold * begun)[..., None])
+        return patch + (0.82 * begun * line)[..., None] * (self._lash - patch)
 
 
 def eyes_of(image: np.ndarray, landmarks: np.ndarray) -> tuple[Eye, Eye]:

@@ -56,6 +56,8 @@ CHIN, FOREHEAD, EAR_RIGHT, EAR_LEFT = 152, 10, 234, 454
 _RINGS = np.array([1.12, 1.3, 1.55, 1.9])
 _RING_FOLLOWS_JAW = np.array([0.75, 0.38, 0.08, 0.0])
 _GRID_PX = 20
+_STEEPEST = 1.8
+"""Depth per distance in the picture, at most: steeper flanks would fold over as the head turns."""
 
 
 def smoothstep(low: np.ndarray | float, high: np.ndarray | float, x: np.ndarray) -> np.ndarray:
@@ -127,11 +129,11 @@ def build_mesh(portrait: Portrait, landmarks: np.ndarray) -> HeadMesh:
     rings, ring_jaw, ring_oval = _rings(landmarks, frame)
     grid = _grid(height, width, landmarks, frame)
     points = np.concatenate([landmarks[:NUM_FACE], rings, grid])
+    points[:, 2] = _without_cliffs(points)
     local = frame.to_head(points)
     neck_length = float(frame.to_head(np.append(portrait.neck, 0.0))[1])
     head = _head_weight(local, np.clip(neck_length, 0.22, 0.6))
     head[:NUM_FACE] = 1
-    # What lies between face and grid takes its depth from the head, not from the picture plane.
     in_rings = slice(NUM_FACE, NUM_FACE + len(rings))
     jaw = np.zeros_like(points)
     jaw[:NUM_FACE] = _jaw_field(local[:NUM_FACE])
@@ -179,6 +181,15 @@ def _grid(height: int, width: int, landmarks: np.ndarray, frame: HeadFrame) -> n
     outside = np.linalg.norm(towards, axis=1) > reach + 0.6 * _GRID_PX
     behind = 0.5 * (landmarks[EAR_LEFT, 2] + landmarks[EAR_RIGHT, 2])
     return np.column_stack([grid[outside], np.full(outside.sum(), behind)])
+
+
+def _without_cliffs(points: np.ndarray) -> np.ndarray:
+    """(V,) depths, the far side of every flank that is too steep brought nearer."""
+    depth = np.empty(len(points))
+    for i, point in enumerate(points):
+        distance = np.hypot(points[:, 0] - point[0], points[:, 1] - point[1])
+        depth[i] = np.min(points[:, 2] + _STEEPEST * distance)
+    return depth
 
 
 def _head_weight(local: np.ndarray, neck_length: float) -> np.ndarray:

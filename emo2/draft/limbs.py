@@ -84,19 +84,25 @@ def distance_to_bones(
 def forearm_bones(
     portrait: Portrait, side: int, elbow: np.ndarray, wrist: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """Forearm and hand as bones (from, to, radius) in pixels."""
+    """A forearm, and the hand where only its wrist is known, as bones (from, to, radius) in
+    pixels."""
     metre = portrait.camera.pixels_per_metre
     radius = FOREARM_RADIUS_M if portrait.bare_forearms else SLEEVE_RADIUS_M
     bones = [(elbow, wrist, radius * metre)]
-    hand = portrait.hands[side]
-    if np.isnan(hand).any():
+    if np.isnan(portrait.hands[side]).any():
         along = (wrist - elbow) / max(np.linalg.norm(wrist - elbow), 1e-6)
         bones.append((wrist, wrist + HAND_LENGTH_M * metre * along, FOREARM_RADIUS_M * metre))
-    else:
-        size = np.linalg.norm(hand[9] - hand[0]) + np.linalg.norm(hand[12] - hand[9])
-        finger = max(FINGER_RADIUS_M * metre, 0.09 * size)
-        bones += [(hand[a], hand[b], finger) for a, b in HAND_BONES]
     return bones
+
+
+def hand_bones(portrait: Portrait, side: int) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """The bones (from, to, radius) in pixels of a hand that is seen; none otherwise."""
+    hand = portrait.hands[side]
+    if np.isnan(hand).any():
+        return []
+    size = np.linalg.norm(hand[9] - hand[0]) + np.linalg.norm(hand[12] - hand[9])
+    finger = max(FINGER_RADIUS_M * portrait.camera.pixels_per_metre, 0.09 * size)
+    return [(hand[a], hand[b], finger) for a, b in HAND_BONES]
 
 
 def torso_outline(portrait: Portrait, body: np.ndarray, uncertain: np.ndarray) -> np.ndarray:
@@ -149,10 +155,11 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     matte = portrait.person_mask
     shape = matte.shape
     metre = portrait.camera.pixels_per_metre
-    forearms = []
+    forearms, hands = [], []
     for side, arm in enumerate(bones):
         if arm.wrist is not None:
             forearms += forearm_bones(portrait, side, arm.elbow, arm.wrist)
+        hands += hand_bones(portrait, side)
     if not forearms:
         return np.zeros(shape, np.float32), matte
 
@@ -162,9 +169,12 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     chin = portrait.face_landmarks[CHIN, :2]
     face = portrait.face_landmarks[:, :2].mean(axis=0)
     head = [(origin, face, np.linalg.norm(chin - origin))]
-    to_arm = distance_to_bones(shape, forearms)
+    to_hand = distance_to_bones(shape, hands)
+    to_arm = np.minimum(distance_to_bones(shape, forearms), to_hand)
     to_upper = distance_to_bones(shape, upper)
     to_rest = np.minimum(to_upper, distance_to_bones(shape, head))
+    # A hand lies in front of whatever it overlaps.
+    to_rest = np.where(to_hand < 1.6, np.inf, to_rest)
     person = matte > 0.02
     near_arm = (to_arm < NEAR_ARM) & (to_arm < to_rest) & person
 

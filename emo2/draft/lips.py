@@ -53,7 +53,7 @@ class LipMotion:
         half = 0.5 * (upper[-1, 0] - upper[0, 0])
         self._across = (local[rows, 0] - middle) / half
         columns = np.clip((upper[:, 0] - middle) / half, -1, 1)
-        self.profile = np.sqrt(np.clip(1 - np.abs(columns) ** 2.2, 0, 1))
+        self.profile = np.sqrt(np.clip(1 - columns**2, 0, 1)) ** 1.2
         self.profile[[0, -1]] = 0
         self._half = half
         self._too_wide = float(np.clip(2 * half - _RELAXED_WIDTH, 0, 0.12))

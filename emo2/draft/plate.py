@@ -24,7 +24,8 @@ TORSO, UPPER_ARMS = 1, (2, 3)  # labels of cloth: sleeves are filled from sleeve
 @dataclass(frozen=True)
 class Plate:
     """A portrait in two layers. `alpha * body + (1 - alpha) * background` is the picture without
-    forearms and hands; where `arm_mask` is 0 it is the picture itself."""
+    forearms and hands; where `arm_mask` is 0 it is the picture itself, but for a trace along the
+    silhouette."""
 
     background: np.ndarray
     """(H, W, 3) uint8: the scene with the whole person removed. Detailed up to `SWAY_M` inside the
@@ -56,33 +57,25 @@ def make_plate(portrait: Portrait) -> Plate:
     solid = cv2.erode((alpha > 0.5).astype(np.uint8), disc(round(SWAY_M * metre)))
     scene = fill_holes(image, person, 1 - person, detail=solid == 0, level_bias=2.0)
 
-    body, background = _unmix(image, matte, scene)
+    body = _own_colours(image, matte, scene)
     body = _fill_clothes(portrait, body, alpha, arm_mask, bones)
     arms = tuple(arm_joint(portrait, body, alpha, side, bones[side]) for side in range(NUM_HANDS))
-    return Plate(background, body, alpha, arm_mask, arms)
+    return Plate(scene, body, alpha, arm_mask, arms)
 
 
-def _unmix(
-    image: np.ndarray, matte: np.ndarray, scene: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Colours of the person and of the scene, each (H, W, 3) uint8, that mix to `image` by `matte`.
-
-    Along the silhouette the picture holds both. The thinner layer takes its colour from its solid
-    neighbourhood, the thicker one what is then left of the picture.
-    """
+def _own_colours(image: np.ndarray, matte: np.ndarray, scene: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: the person's colours. Along the silhouette, where the picture mixes them
+    with the scene's, they are unmixed; where little of them is left, the neighbourhood's serve."""
     a = matte[..., None]
     picture = image.astype(np.float32)
-    solid = (matte > 0.95).astype(np.float32)
+    solid = (matte > 0.98).astype(np.float32)
     near = cv2.GaussianBlur(picture * solid[..., None], (0, 0), 4)
     share = cv2.GaussianBlur(solid, (0, 0), 4)[..., None]
-    person = np.where(share > 0.01, near / np.maximum(share, 0.01), picture)
-    person = np.where(a > 0.5, (picture - (1 - a) * scene) / np.maximum(a, 0.5), person)
-    person = np.where(a > 0.999, picture, np.clip(person, 0, 255))
-    left = (picture - a * person) / np.maximum(1 - a, 1e-3)
-    # Under nearly solid pixels nothing is left to learn about the scene, and noise is blown up.
-    thin = np.clip((0.9 - a) / 0.2, 0, 1)
-    behind = np.clip(thin * left + (1 - thin) * scene, 0, 255)
-    return np.rint(person).astype(np.uint8), np.rint(behind).astype(np.uint8)
+    near = np.where(share > 0.01, near / np.maximum(share, 0.01), picture)
+    unmixed = np.clip((picture - (1 - a) * scene) / np.maximum(a, 0.2), 0, 255)
+    sure = np.clip((a - 0.2) / 0.5, 0, 1)
+    own = np.where(a > 0.999, picture, sure * unmixed + (1 - sure) * near)
+    return np.rint(own).astype(np.uint8)
 
 
 def _fill_clothes(
