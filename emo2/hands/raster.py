@@ -101,18 +101,20 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 def _vertex_normals(vertices, faces):
     normals = np.zeros_like(vertices)
     for f in range(faces.shape[0]):
-        i, j, k = faces[f]
-        ax, ay, az = vertices[j] - vertices[i]
-        bx, by, bz = vertices[k] - vertices[i]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        x0, y0, z0 = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        ax, ay, az = vertices[j, 0] - x0, vertices[j, 1] - y0, vertices[j, 2] - z0
+        bx, by, bz = vertices[k, 0] - x0, vertices[k, 1] - y0, vertices[k, 2] - z0
         nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
         for v in (i, j, k):
             normals[v, 0] += nx
             normals[v, 1] += ny
             normals[v, 2] += nz
     for v in range(vertices.shape[0]):
-        length = np.sqrt((normals[v] ** 2).sum())
+        x, y, z = normals[v, 0], normals[v, 1], normals[v, 2]
+        length = np.sqrt(x * x + y * y + z * z)
         if length > 0:
-            normals[v] /= length
+            normals[v, 0], normals[v, 1], normals[v, 2] = x / length, y / length, z / length
     return normals
 
 
@@ -121,9 +123,10 @@ def _visibility(vertices, faces, nearest, owner):
     """Depth and face of the nearest surface at every sample; sample (r, c) lies at (c + 0.5, r + 0.5)."""
     height, width = nearest.shape
     for f in range(faces.shape[0]):
-        x0, y0, z0 = vertices[faces[f, 0]]
-        x1, y1, z1 = vertices[faces[f, 1]]
-        x2, y2, z2 = vertices[faces[f, 2]]
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        x0, y0, z0 = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        x1, y1, z1 = vertices[j, 0], vertices[j, 1], vertices[j, 2]
+        x2, y2, z2 = vertices[k, 0], vertices[k, 1], vertices[k, 2]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if area == 0 or not np.isfinite(area):
             continue

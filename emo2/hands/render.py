@@ -22,6 +22,7 @@ from emo2.types import NUM_HANDS, Camera, Frame, HandMotion
 
 BACKENDS = ("auto", "pyrender", "raster")
 CHUNK_FRAMES = 24
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ def _frames(motion, hand_model, camera, stage, draw, start, stop) -> Iterator[Fr
         for t in range(last - first):
             hands = [h for h in range(NUM_HANDS) if motion.visible[first + t, h]]
             frame = stage.copy()
-            if hands:
-                smooth = hand_model.subdivide(vertices[t])
-                mesh = _assemble(smooth, hand_model.smooth_faces, cuffs, hands)
-                _composite(frame, *draw(mesh, camera))
+            smooth = hand_model.subdivide(vertices[t])
+            for together in _apart(smooth, hands, camera):
+                mesh = _assemble(smooth, hand_model.smooth_faces, cuffs, together)
+                if (window := _window(mesh.vertices, camera)) is not None:
+                    _composite(frame, *draw(mesh, camera, window), window)
             yield (np.clip(frame, 0.0, 255.0) + 0.5).astype(np.uint8)
 
 
@@ -141,56 +143,84 @@ def _assemble(
     )
 
 
-def _draw_with_pyrender(mesh: HandsMesh, camera: Camera) -> tuple[np.ndarray, np.ndarray, slice]:
-    """Premultiplied colour 0..255 (h, w, 3), alpha (h, w) and the window they cover."""
-    window = _window(mesh, camera)
+def _draw_with_pyrender(
+    mesh: HandsMesh, camera: Camera, window: Window
+) -> tuple[np.ndarray, np.ndarray]:
+    """Premultiplied colour 0..255 (h, w, 3) and alpha (h, w) of a window of the picture."""
     rgba = OpenGLRenderer.shared().render(mesh, camera, window, LIGHTS, AMBIENT_RGB, ROUGHNESS)
-    return rgba[..., :3].astype(np.float32), rgba[..., 3].astype(np.float32) / 255, window
+    return rgba[..., :3].astype(np.float32), rgba[..., 3].astype(np.float32) / 255
 
 
-def _draw_with_raster(mesh: HandsMesh, camera: Camera) -> tuple[np.ndarray, np.ndarray, slice]:
+def _draw_with_raster(
+    mesh: HandsMesh, camera: Camera, window: Window
+) -> tuple[np.ndarray, np.ndarray]:
     """The same from the numba rasteriser, shaded per pixel: Lambert and a soft highlight."""
     attributes = np.concatenate([mesh.normals, mesh.colours], axis=1)
-    pixels = to_pixels(mesh.vertices, camera)
-    raster = rasterise(pixels, mesh.faces, attributes, camera.height_px, camera.width_px)
-    normals = raster.attributes[..., :3]
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
-    albedo = raster.attributes[..., 3:]
+    rows, columns = window
+    pixels = to_pixels(mesh.vertices, camera) - np.array([columns.start, rows.start, 0], np.float32)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    raster = rasterise(pixels, mesh.faces, attributes, height, width)
+    covered = raster.alpha > 0
+    attributes, alpha = raster.attributes[covered], raster.alpha[covered]  # (n, 6), (n,)
+    normals, albedo = attributes[:, :3], attributes[:, 3:]
+    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
     linear = albedo * np.array(AMBIENT_RGB, np.float32)
     for light in LIGHTS:
         towards = np.array(light.towards, np.float32)
         towards /= np.linalg.norm(towards)
         half = towards + np.array([0, 0, 1], np.float32)
         half /= np.linalg.norm(half)
-        lit = np.clip(normals @ towards, 0.0, 1.0)[..., None]
-        shine = np.clip(normals @ half, 0.0, 1.0)[..., None] ** 12
-        strength = np.array(light.rgb, np.float32)
-        linear += strength * lit * (0.96 * albedo / np.pi + 0.045 * shine * albedo)
-    colour = 255.0 * np.clip(linear, 0.0, 1.0) ** (1 / 2.2)
-    alpha = raster.alpha
-    return (colour * alpha[..., None]).astype(np.float32), alpha, raster.window
+        lit = np.clip(normals @ towards, 0.0, 1.0)[:, None]
+        shine = 0.045 * np.clip(normals @ half, 0.0, 1.0)[:, None] ** 12
+        linear += (
+            np.array(light.rgb, np.float32) * lit * albedo * (0.96 / np.float32(np.pi) + shine)
+        )
+    colour, coverage = (
+        np.zeros((height, width, 3), np.float32),
+        np.zeros((height, width), np.float32),
+    )
+    colour[raster.window][covered] = (
+        255.0 * alpha[:, None] * np.clip(linear, 0.0, 1.0) ** np.float32(1 / 2.2)
+    )
+    coverage[raster.window] = raster.alpha
+    return colour, coverage
 
 
-def _window(mesh: HandsMesh, camera: Camera) -> tuple[slice, slice]:
-    """Rows and columns around the hands: OpenGL on a CPU costs by the pixel.
+def _apart(smooth: np.ndarray, hands: list[int], camera: Camera) -> list[list[int]]:
+    """Hands that are far apart in the picture are drawn one by one, the farther first; others in one depth buffer.
 
-    Sizes go in steps of 64, so that the frame buffer is rarely made anew.
+    OpenGL on a CPU costs by the pixel of the window: two small windows are several times faster than one wide one.
     """
-    pixels = to_pixels(mesh.vertices, camera)[:, :2]
+    if len(hands) < NUM_HANDS:
+        return [[h] for h in hands]
+    pixels = camera.project(smooth)
+    margin = 0.5 * np.ptp(pixels, axis=1).max()  # room for cuffs
+    low, high = pixels.min(axis=1) - margin / 2, pixels.max(axis=1) + margin / 2
+    if np.all((low[0] < high[1]) & (low[1] < high[0])):
+        return [hands]
+    return [[h] for h in sorted(hands, key=lambda h: smooth[h, :, 2].mean())]
+
+
+def _window(vertices: np.ndarray, camera: Camera) -> Window | None:
+    """Rows and columns around the mesh, None where it lies outside the picture.
+
+    Sizes go in steps of 32 pixels, so that OpenGL's frame buffer is not made anew with every frame.
+    """
+    pixels = to_pixels(vertices, camera)[:, :2]
     window = []
     for axis, limit in ((1, camera.height_px), (0, camera.width_px)):
-        low = int(np.clip(np.floor(pixels[:, axis].min()) - 1, 0, limit - 1))
-        high = int(np.clip(np.ceil(pixels[:, axis].max()) + 1, low + 1, limit))
-        length = min(-(-(high - low) // 64) * 64, limit)
+        low, high = np.floor(pixels[:, axis].min()) - 1, np.ceil(pixels[:, axis].max()) + 1
+        low, high = int(np.clip(low, 0, limit)), int(np.clip(high, 0, limit))
+        if high <= low:
+            return None
+        length = min(-(-(high - low) // 32) * 32, limit)
         low = min(low, limit - length)
         window.append(slice(low, low + length))
-    return tuple(window)
+    return window[0], window[1]
 
 
-def _composite(frame: np.ndarray, colour: np.ndarray, alpha: np.ndarray, window) -> None:
+def _composite(frame: np.ndarray, colour: np.ndarray, alpha: np.ndarray, window: Window) -> None:
     """Hands with a soft shadow below them, over the float frame, in place."""
-    if not alpha.size:
-        return
     height, width = frame.shape[:2]
     sigma = max(height, width) / 90
     margin, drop = int(3 * sigma) + 1, round(1.1 * sigma)
