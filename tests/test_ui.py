@@ -405,6 +405,36 @@ def test_typed_names_are_escaped():
     assert "<script>" not in words.note_html(Note("<script>alert(1)</script>"))
 
 
+# The bundled weights -------------------------------------------------------------------------
+
+
+def test_a_photograph_and_a_second_of_speech_become_a_film(tmp_path, speech_like):
+    from skimage.data import astronaut
+
+    from emo2.media import write_video
+    from emo2.pipeline import EMO2Pipeline
+
+    photograph, speech = tmp_path / "astronaut.png", tmp_path / "speech.mp4"
+    Image.fromarray(astronaut()).save(photograph)
+    blank = np.zeros((16, 16, 3), np.uint8)
+    write_video(speech, [blank] * 24, 24, speech_like(1.0))
+
+    studio = _studio(EMO2Pipeline.from_pretrained(), tmp_path)
+    session_id = _ready(studio, str(speech), str(photograph))
+    hands = _hands(studio, session_id)
+    assert hands.hands.kind == "good", hands.hands.text
+    studio.approve(session_id)
+    film = _last(studio.render_film(session_id, "draft", 0))
+    assert film.film.kind == "good", film.film.text
+
+    framed = np.asarray(Image.open(film.film_portrait), dtype=float)
+    frames = list(read_frames(film.film_clip))
+    assert len(frames) == 24
+    assert frames[0].shape == framed.shape
+    assert np.abs(frames[0] - framed).mean() < 40, "still that portrait"
+    assert max(np.abs(f.astype(float) - frames[0]).mean() for f in frames) > 0.5, "and it moves"
+
+
 # The served page -----------------------------------------------------------------------------
 
 

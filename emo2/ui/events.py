@@ -32,7 +32,7 @@ PLAY_TOGETHER_JS = """() => {
 
 def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
     """Connect the components `c` of `page` with `studio`."""
-    every = [value for name, value in vars(c).items() if name not in ("examples", "session_box")]
+    every = [value for name, value in vars(c).items() if name != "examples"]
 
     def shown(handler: Callable) -> Callable:
         """A handler that returns a `Screen` or a `Busy`, as one that returns updates."""
@@ -55,6 +55,10 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
     def hand_settings(session_id, style, own_speed, speed, seed):
         return studio.generate_hands(session_id, style, speed if own_speed else None, seed)
 
+    def picture(session_id, upload):
+        # Without preprocessing, which would open the file: our reader does, behind its limits.
+        return studio.set_portrait(session_id, upload["path"] if upload else None)
+
     def style_choices():
         # The styles are the checkpoint's, and reading them loads it: the page does not wait.
         names = [(words.spoken(style), style) for style in studio.pipeline.styles]
@@ -65,14 +69,21 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
 
     page.load(lambda id: id, c.session_box, s, js=LOAD_SESSION_JS, **UI_ONLY, **PRIVATE).then(
         shown(studio.open), s, **quick
-    ).then(None, s, None, js=SAVE_SESSION_JS, **PRIVATE)
+    )
+    # The browser never sees a `gr.State`; a hidden box hands the id to its tab, for a reload.
+    c.session_box.change(None, c.session_box, None, js=SAVE_SESSION_JS, **PRIVATE)
     page.load(style_choices, None, c.style, show_progress="hidden", **PRIVATE)
 
     c.voice.change(
         shown(studio.set_voice), [s, c.voice], **LOOK, **to_screen, show_progress_on=c.voice_note
     )
     c.portrait.change(
-        shown(studio.set_portrait), [s, c.portrait], **LOOK, **to_screen, show_progress_on=c.marked
+        shown(picture),
+        [s, c.portrait],
+        preprocess=False,
+        **LOOK,
+        **to_screen,
+        show_progress_on=c.marked,
     )
     for index, card in enumerate(c.examples):
         card.click(
@@ -111,6 +122,4 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
 
     for button in (c.stop_hands, c.stop_film):
         button.click(studio.stop, s, None, **UI_ONLY, **PRIVATE)
-    c.forget.click(shown(studio.forget), s, **quick).then(
-        None, s, None, js=SAVE_SESSION_JS, **PRIVATE
-    )
+    c.forget.click(shown(studio.forget), s, **quick)

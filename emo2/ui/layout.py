@@ -15,11 +15,6 @@ from emo2.ui.handlers import Studio
 DAY_S = 24 * 3600
 
 
-def _upload_path(payload) -> str | None:
-    """For `gr.Image.preprocess`: the path alone; our own reader opens it, behind its limits."""
-    return payload.path if payload else None
-
-
 def build_page(studio: Studio) -> gr.Blocks:
     """The whole page over `studio`. Launch it with `launch_options()`."""
     with gr.Blocks(title=words.TITLE, analytics_enabled=False, delete_cache=(3600, DAY_S)) as page:
@@ -57,31 +52,32 @@ def _voice_and_portrait(c: SimpleNamespace, studio: Studio) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
             gr.Markdown("### Voice")
-            c.voice = gr.Audio(
-                sources=["upload", "microphone"],
-                type="filepath",
-                label="Speech recording",
-                elem_id="voice",
-            )
             gr.Markdown(
                 words.VOICE_HELP.format(seconds=limits.speech_s, mb=limits.audio_mb),
                 elem_classes="emo-help",
             )
+            c.voice = gr.Audio(
+                sources=["upload", "microphone"],
+                type="filepath",
+                label="Speech recording",
+                buttons=[],
+                elem_id="voice",
+            )
             c.voice_note = gr.HTML()
         with gr.Column(min_width=280):
             gr.Markdown("### Portrait")
+            gr.Markdown(words.PORTRAIT_HELP.format(mb=limits.image_mb), elem_classes="emo-help")
             c.portrait = gr.Image(
                 sources=["upload", "clipboard"],
                 type="filepath",
                 label="Portrait",
                 height=320,
+                buttons=[],
                 elem_id="portrait",
             )
-            c.portrait.preprocess = _upload_path
-            gr.Markdown(words.PORTRAIT_HELP.format(mb=limits.image_mb), elem_classes="emo-help")
-            c.portrait_note = gr.HTML()
         with gr.Column(min_width=280):
             gr.Markdown("### What was found")
+            gr.Markdown(words.FOUND_HELP, elem_classes="emo-help")
             c.marked = gr.Image(
                 show_label=False,
                 height=320,
@@ -89,6 +85,7 @@ def _voice_and_portrait(c: SimpleNamespace, studio: Studio) -> None:
                 buttons=["fullscreen"],
                 alt_text="The portrait with face, shoulders and the frame of the film marked",
             )
+            c.portrait_note = gr.HTML()
     c.to_hands = gr.Button("Continue to the hands", variant="primary", interactive=False)
 
 
@@ -97,10 +94,18 @@ def _hands(c: SimpleNamespace, studio: Studio) -> None:
         with gr.Column(scale=3, min_width=280):
             c.hands_clip = gr.Video(
                 label="Hands over the dimmed portrait",
+                visible=False,
                 height=480,
                 interactive=False,
                 elem_id="hands-clip",
                 buttons=[],
+            )
+            c.framed = gr.Image(
+                label="Your portrait as the film frames it",
+                height=480,
+                interactive=False,
+                buttons=[],
+                alt_text="The framed portrait",
             )
             c.hands_note = gr.HTML()
         with gr.Column(scale=2, min_width=280):

@@ -46,6 +46,7 @@ class Screen:
     voice: Note
     portrait: Note
     marked: Path | None
+    framed: Path | None
     inputs_ready: bool
     hands: Note
     hands_clip: Path | None
@@ -91,6 +92,7 @@ def show(
         voice=_voice_note(session, voice_refused),
         portrait=_portrait_note(session, portrait_refused),
         marked=session.sitter.marked if session.sitter else None,
+        framed=session.sitter.framed if session.sitter else None,
         inputs_ready=session.voice is not None and session.sitter is not None,
         hands=Note(hands_refused, "refused") if hands_refused else _hands_note(session),
         hands_clip=hands.clip if hands else None,
@@ -189,7 +191,7 @@ def _why_no_render(session: Session) -> str | None:
 def _film_note(session: Session) -> Note:
     film = session.shown_film
     if film is None:
-        return Note("No film yet.")
+        return Note("")
     changed = []
     if session.voice is None or film.voice != session.voice.fingerprint:
         changed.append("the recording")

@@ -18,12 +18,14 @@ def fill(c: SimpleNamespace, screen: Screen) -> dict[Any, Any]:
     has_film, has_hands = screen.film_clip is not None, screen.hands_clip is not None
     updates = {
         c.session: screen.session_id,
+        c.session_box: screen.session_id,
         c.voice_note: words.note_html(screen.voice),
         c.portrait_note: words.note_html(screen.portrait),
         c.marked: _path(screen.marked),
         c.to_hands: gr.update(interactive=screen.inputs_ready),
         c.hands_note: words.note_html(screen.hands),
-        c.hands_clip: _path(screen.hands_clip),
+        c.hands_clip: gr.update(value=_path(screen.hands_clip), visible=has_hands),
+        c.framed: gr.update(value=_path(screen.framed), visible=not has_hands),
         c.hands_file: gr.update(value=_path(screen.hands_file), interactive=has_hands),
         c.versions: gr.update(
             choices=list(screen.versions),

@@ -21,6 +21,7 @@ STEP_LABELS = ("Voice & portrait", "Hands", "Film")
 
 VOICE_HELP = "Clear speech, one speaker, up to {seconds:g} s and {mb} MB. WAV, MP3, M4A, OGG, FLAC."
 PORTRAIT_HELP = "One person, face and shoulders visible, up to {mb} MB. JPEG, PNG or WebP."
+FOUND_HELP = "The film shows what lies inside the frame; the camera does not move."
 HANDS_HELP = (
     "The hands are imagined from the sound of the speech alone. Look at them before you spend time "
     "on a film: change the style or the seed until they say what you want, then approve them."
@@ -52,6 +53,8 @@ def refusal(error: InputError) -> str:
 
 def note_html(note: Note) -> str:
     """One note: its kind is said by an icon and a colour, so neither stands alone."""
+    if not note.text:
+        return ""
     role = "alert" if note.kind == "refused" else "status"
     icon = f'<span class="emo-icon" aria-hidden="true">{_ICONS[note.kind]}</span>'
     return f'<p class="emo-note emo-{note.kind}" role="{role}">{icon}{html.escape(note.text)}</p>'
