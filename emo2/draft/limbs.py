@@ -19,7 +19,7 @@ HAND_BONES = (
     *((11, 12), (0, 13), (13, 14), (14, 15), (15, 16), (0, 17), (17, 18), (18, 19), (19, 20)),
     *((5, 9), (9, 13), (13, 17)),
 )  # mediapipe hands
-FINGER_RADIUS_M, FOREARM_RADIUS_M, SLEEVE_RADIUS_M, UPPER_ARM_RADIUS_M = 0.016, 0.045, 0.065, 0.07
+FINGER_RADIUS_M, FOREARM_RADIUS_M, SLEEVE_RADIUS_M, UPPER_ARM_RADIUS_M = 0.016, 0.038, 0.065, 0.07
 UPPER_ARM_M, FOREARM_M = 0.29, 0.25
 """Lengths of the reference body's bones."""
 HAND_LENGTH_M = 0.18
@@ -136,7 +136,8 @@ def torso_outline(portrait: Portrait, body: np.ndarray, uncertain: np.ndarray) -
             if 0 < end < len(line) and not uncertain[y, reach[max(end - 4, 0) : end]].any():
                 departure[y] = end - plain[y]
         known = ~np.isnan(departure)
-        known &= np.abs(np.nan_to_num(departure)) < 0.6 * plain
+        # Skirts may be as wide as they like; narrower than that is a gap in the mask.
+        known &= np.nan_to_num(departure) > -0.6 * plain
         shift = np.interp(rows, rows[known], departure[known]) if known.any() else np.zeros(height)
         half = plain + shift
         inside *= np.clip(half[:, None] - (columns - spine) * sign + 0.5, 0, 1)

@@ -22,10 +22,12 @@ FACE_WIDTH_M, FACE_HEIGHT_M = 0.148, 0.175
 CARICATURE = 0.5
 """Shoulders below this share of what the face asks for belong to a body drawn small under a large
 head."""
-ROOM_BELOW_M, ROOM_BESIDE_M = 0.40, 0.36
+ROOM_BELOW_M, ROOM_BESIDE_M = 0.36, 0.28
 """Hands gesture down to here below the shoulder line, and out to here from the middle. Frames with
 less are let out..."""
-EXTENDED_BELOW_M, EXTENDED_BESIDE_M = 0.52, 0.42
+LEAST_BESIDE_M = 0.20
+"""A picture that needs nothing below is left narrow rather than painted on at its sides."""
+EXTENDED_BELOW_M, EXTENDED_BESIDE_M = 0.52, 0.40
 """...to this."""
 FAR_AWAY_M = 1.9
 """A frame that is higher than this much of a body shows the person too small..."""
@@ -52,6 +54,13 @@ class Framing:
         """x0, y0, x1, y1 of the frame in source pixels."""
         x, y = self.corner
         return (x, y, x + self.width / self.scale, y + self.height / self.scale)
+
+    def known(self, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 in whole frame pixels: where a source picture of `shape` fills the
+        frame."""
+        x0, y0 = np.ceil(self.place(np.zeros(2)) - 0.01)
+        x1, y1 = np.floor(self.place(np.array(shape[1::-1], float)) + 0.01)
+        return max(int(x0), 0), max(int(y0), 0), min(int(x1), self.width), min(int(y1), self.height)
 
     def place(self, points: np.ndarray) -> np.ndarray:
         """Source pixels (..., 2 or 3) to frame pixels; a third coordinate (depth) is only
@@ -124,7 +133,8 @@ def choose_framing(person: Person, shape: tuple[int, ...], max_side_px: int) -> 
     if box[3] - y < ROOM_BELOW_M * metre:
         lowest = box[1] + LARGEST_EXTENSION * (box[3] - box[1])
         box[3] = min(y + EXTENDED_BELOW_M * metre, lowest)
-    if min(x - box[0], box[2] - x) < ROOM_BESIDE_M * metre:
+    room = ROOM_BESIDE_M if box[3] > height else LEAST_BESIDE_M
+    if min(x - box[0], box[2] - x) < room * metre:
         widest = LARGEST_EXTENSION * (box[2] - box[0]) / 2
         beside = min(EXTENDED_BESIDE_M * metre, widest)
         box[0], box[2] = min(box[0], x - beside), max(box[2], x + beside)

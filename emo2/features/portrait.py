@@ -10,6 +10,7 @@ import numpy as np
 from emo2.errors import InputError
 from emo2.features import appearance
 from emo2.features.detectors import detectors
+from emo2.features.extend import extend_frame
 from emo2.features.framing import choose_framing, fit_camera
 from emo2.features.person import CHIN, find_person
 from emo2.types import Portrait
@@ -41,16 +42,23 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
     person = find_person(image, detectors())
     framing = choose_framing(person, image.shape, max_side_px)
     camera = fit_camera(person, framing)
-    frame = framing.cut(image)
-    matte = appearance.refine_matte(frame, framing.cut(person.mask))
     face, shoulders, elbows, wrists, hands = (
         framing.place(points)
         for points in (person.face, person.shoulders, person.elbows, person.wrists, person.hands)
     )
-    lab = appearance.to_lab(frame)
-    skin = appearance.face_skin_lab(lab, face)
-    middle = shoulders.mean(axis=0)
+    notes = list(person.notes)
+    frame = framing.cut(image)
+    x0, y0, x1, y1 = known = framing.known(image.shape)
     metre_px = camera.pixels_per_metre
+    matte = np.zeros(frame.shape[:2], np.float32)
+    coarse = framing.cut(person.mask)
+    matte[y0:y1, x0:x1] = appearance.refine_matte(frame[y0:y1, x0:x1], coarse[y0:y1, x0:x1])
+    skin = appearance.face_skin_lab(appearance.to_lab(frame), face)
+    if known != (0, 0, framing.width, framing.height):
+        frame, matte = extend_frame(frame, matte, known, shoulders, skin, metre_px)
+        notes.append("the picture ends close to the person: the frame was extended around it")
+    lab = appearance.to_lab(frame)
+    middle = shoulders.mean(axis=0)
     return Portrait(
         image=frame,
         face_landmarks=face,
@@ -65,6 +73,6 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
         bare_forearms=appearance.bare_forearms(lab, skin, elbows, wrists, hands, metre_px),
         camera=camera,
         source_box=framing.source_box,
-        notes=person.notes,
+        notes=tuple(notes),
         arms_guess=None if person.arms_guess is None else framing.place(person.arms_guess),
     )
