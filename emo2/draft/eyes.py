@@ -1,21 +1,24 @@
 """Lids and gaze, painted into the portrait before it is warped.
 
-A lid slides over the eye: skin shaded like a lid, taken from above and below the eye, with the lash
-line at its edge. Stretching the picture's own narrow lid instead would smear the lashes. The gaze
-moves the iris inside the opening.
+A lid slides over the eye: skin grown smoothly from all around the eye (a membrane), shaded like a
+lid, with the lash line at its edge. Stretching the picture's own narrow lid instead would smear the
+lashes. The gaze moves the iris inside the opening.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import coo_matrix
+from scipy.sparse.linalg import splu
 
 from emo2.draft.head_mesh import EYES_LOWER, EYES_UPPER, smoothstep
 
 _SHUT_RATIO = 0.09
 """Height over width below which the portrait's eye is already shut."""
 _GAZE_SHARE = 0.11
+_ABOVE, _BELOW, _BESIDE = 0.24, 0.13, 0.6
+"""How far the lid's skin reaches past the margins and to the sides, in widths of the eye."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -24,77 +27,68 @@ class Eye:
 
     def __init__(self, image: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
         """`image` (H, W, 3) uint8; `upper`, `lower` (9, 2) pixels along the margins of the lids."""
-        corner, across = upper[0], upper[-1] - upper[0]
-        self.width = float(np.linalg.norm(across))
-        axis = across / self.width
-        axes = np.stack([axis, [-axis[1], axis[0]]])  # u to the right, v down
+        across = upper[-1] - upper[0]
+        self.width = width = float(np.linalg.norm(across))
+        axis = across / width
         middle = 0.5 * (upper[0] + upper[-1])
-        u_v = [(edge - middle) @ axes.T for edge in (upper, lower)]
-        self.is_shut = bool((u_v[1][:, 1] - u_v[0][:, 1]).max() < _SHUT_RATIO * self.width)
-        reach = np.array([0.72, 0.62]) * self.width + 2
-        low = np.floor(middle - reach).astype(int)
-        high = np.ceil(middle + reach).astype(int) + 1
-        low, high = np.maximum(low, 0), np.minimum(high, image.shape[1::-1])
+        reach = 0.8 * width + 3
+        low = np.maximum(np.floor(middle - reach), 0).astype(int)
+        high = np.minimum(np.ceil(middle + reach) + 1, image.shape[1::-1]).astype(int)
         self.window = slice(low[1], high[1]), slice(low[0], high[0])
         ys, xs = np.mgrid[self.window].astype(np.float32)
+        axes = np.stack([axis, [-axis[1], axis[0]]]).astype(np.float32)  # u right, v down
+        self._axis = axes[0]
         self._u = (xs - middle[0]) * axes[0, 0] + (ys - middle[1]) * axes[0, 1]
         self._v = (xs - middle[0]) * axes[1, 0] + (ys - middle[1]) * axes[1, 1]
-        self._axis = axis.astype(np.float32)
-        self._corner = corner
-        self._upper = self._edge(u_v[0])
-        self._lower = np.maximum(self._edge(u_v[1]), self._upper)
-        self._inside = 1 - smoothstep(0.44, 0.56, np.abs(self._u) / self.width)
+        margins = [(edge - middle) @ axes.T for edge in (upper, lower)]
+        opening = float((margins[1][:, 1] - margins[0][:, 1]).max())
+        self.is_shut = opening < _SHUT_RATIO * width
+        self._upper, lower_v = (
+            np.interp(self._u, m[:, 0], m[:, 1]).astype(np.float32) for m in margins
+        )
+        self._lower = np.maximum(lower_v, self._upper)
+        arch = np.clip(1 - (self._u / (0.5 * width)) ** 2, 0, 1)
+        # Shut lids meet low, in one smooth arch between the corners.
+        self._meet = arch * max(0.74 * float(margins[1][:, 1].max()), 0.0)
         self._patch = image[self.window].astype(np.float32)
-        self._lid, self._lash = self._lid_and_lash(image, middle, axes, u_v)
+        self._region = (
+            (np.abs(self._u) < _BESIDE * width)
+            & (self._v > self._upper - _ABOVE * width * np.sqrt(0.5 + 0.5 * arch))
+            & (self._v < self._lower + _BELOW * width * np.sqrt(0.5 + 0.5 * arch))
+        )
+        inwards = cv2.distanceTransform(self._region.astype(np.uint8), cv2.DIST_L2, 5)
+        # The corners keep their own lashes: the eye does not move there.
+        corners = 1 - smoothstep(0.38, 0.53, np.abs(self._u) / width)
+        self._soft_region = np.clip(inwards / max(1.5, 0.09 * width), 0, 1) * corners
+        height = np.clip((self._v - self._upper) / (self._meet - self._upper + 1e-3), 0, 1)
+        # A lid is skin over a ball: lighter where it bulges, darker towards its edge.
+        shade = 1 + 0.03 * arch * (1 - height) - 0.09 * arch * height**3
+        skin = _membrane(self._bare_skin(), self._region)
+        # In a deep or painted socket the rim is all shadow; a lid catches more light than that.
+        light = self._patch[~self._region]
+        luma = light @ _LUMA
+        lit = light[luma >= np.percentile(luma, 60)].mean(0)
+        dim = np.clip(1 - (skin @ _LUMA) / max(lit @ _LUMA, 1.0), 0, 1)[..., None]
+        skin = skin + 0.3 * dim * (lit - skin)
+        self._lid = skin * shade[..., None]
+        at_margin = np.abs(self._v - self._upper) < 0.05 * width
+        at_margin &= np.abs(self._u) < 0.45 * width
+        pixels = self._patch[at_margin]
+        darkest = np.argsort(pixels @ _LUMA)[: max(1, len(pixels) // 4)]
+        self._lash = pixels[darkest].mean(0) if len(pixels) else np.zeros(3, np.float32)
 
-    def _edge(self, margin: np.ndarray) -> np.ndarray:
-        """v of a lid's margin over every pixel of the window."""
-        return np.interp(self._u, margin[:, 0], margin[:, 1]).astype(np.float32)
-
-    def _lid_and_lash(
-        self, image: np.ndarray, middle: np.ndarray, axes: np.ndarray, margins: list[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(h, w, 3) the shut lid's skin, and (3,) the colour of its lashes."""
-        width = self.width
-        us = np.linspace(-0.62, 0.62, 32) * width
-
-        def strip(margin: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-            v = np.interp(us, margin[:, 0], margin[:, 1])[:, None] + offsets * width  # (32, k)
-            at = middle + us[:, None, None] * axes[0] + v[..., None] * axes[1]
-            at = at.astype(np.float32)
-            return cv2.remap(
-                image, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            ).astype(np.float32)
-
-        def skin(margin: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-            # The lighter half of the strip: lashes, liner and a frame's rim are the darker one.
-            pixels = strip(margin, offsets)
-            order = np.argsort(pixels @ _LUMA, axis=1)[..., None]
-            bright = np.take_along_axis(pixels, order, axis=1)[:, len(offsets) // 2 :].mean(1)
-            return gaussian_filter1d(bright, 4.0, axis=0, mode="nearest")
-
-        above = skin(margins[0], np.linspace(-0.30, -0.12, 7))
-        below = skin(margins[1], np.linspace(0.10, 0.24, 7))
-        height = np.clip((self._v - self._upper) / (self._lower - self._upper + 1e-3), 0, 1)
-        lid_v = 0.45 * height
-        rows = [
-            np.interp(self._u, us, above[:, c]) * (1 - lid_v)
-            + np.interp(self._u, us, below[:, c]) * lid_v
-            for c in range(3)
-        ]
-        # A lid is a ball's skin: lighter where it bulges, darker towards its edge and corners.
-        bulge = np.clip(1 - (self._u / (0.55 * width)) ** 2, 0, 1)
-        shade = 1.0 - 0.05 * (1 - bulge) - 0.10 * height**2 + 0.03 * bulge * (1 - height)
-        lid = np.stack(rows, -1) * shade[..., None]
-        margin = strip(margins[0], np.linspace(-0.05, 0.05, 5)).reshape(-1, 3)
-        dark = margin[np.argsort(margin @ _LUMA)[: max(1, len(margin) // 5)]].mean(0)
-        return lid.astype(np.float32), 0.8 * dark + 0.2 * lid.mean((0, 1))
+    def _bare_skin(self) -> np.ndarray:
+        """The window without thin dark lines: lashes, liner and crease must not tint the lid."""
+        size = 2 * max(1, round(0.17 * self.width)) + 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+        closed = cv2.morphologyEx(self._patch, cv2.MORPH_CLOSE, kernel)
+        return cv2.GaussianBlur(closed, (0, 0), max(1.0, 0.04 * self.width))
 
     def draw(self, blink: float, gaze_x: float, gaze_y: float) -> np.ndarray:
         """(h, w, 3) uint8: the window of the portrait with this lid and this gaze."""
         patch = self._look(gaze_x, gaze_y) if abs(gaze_x) + abs(gaze_y) > 0.02 else self._patch
         if blink > 0.01 and not self.is_shut:
-            patch = self._shut(patch, blink)
+            patch = self._shut(patch, float(blink))
         return np.clip(patch + 0.5, 0, 255).astype(np.uint8)
 
     def _look(self, gaze_x: float, gaze_y: float) -> np.ndarray:
@@ -115,25 +109,44 @@ class Eye:
         )
 
     def _shut(self, patch: np.ndarray, blink: float) -> np.ndarray:
-        width, begun = self.width, smoothstep(0.0, 0.3, np.float32(blink))
+        width, begun = self.width, float(smoothstep(0.0, 0.35, np.float64(blink)))
         soft = max(1.0, 0.02 * width)
-        # The upper lid does most of the way, the lower one comes up for the rest.
-        meet = self._upper + 0.86 * (self._lower - self._upper)
-        edge = self._upper + blink * (meet - self._upper)
+        edge = self._upper + blink * (self._meet - self._upper)
         above = np.clip((edge - self._v) / soft + 0.5, 0, 1)
-        # Skin also replaces the lashes of the open lid; it fades out towards the brow.
-        from_crease = smoothstep(-0.20 * width, -0.07 * width, self._v - self._upper)
-        cover = above * from_crease * begun
-        to_cheek = 1 - smoothstep(-0.01 * width, 0.06 * width, self._v - self._lower)
-        below = smoothstep(0.6, 1.0, np.float32(blink)) * (self._v > edge - soft) * to_cheek
-        cover = (np.maximum(cover, below) * self._inside)[..., None]
-        patch = patch + cover * (self._lid - patch)
-        thick = max(0.8, 0.026 * width)
-        line = np.exp(-(((self._v - edge) / thick) ** 2)) * self._inside
-        crease = self._upper + (0.10 * blink - 0.07) * width
-        fold = np.exp(-(((self._v - crease) / (1.3 * thick)) ** 2)) * self._inside
-        patch = patch * (1 - 0.10 * (fold * begun)[..., None])
-        return patch + (0.82 * begun * line)[..., None] * (self._lash - patch)
+        # The upper lid does most of the way, the lower one comes up for the rest.
+        below = float(smoothstep(0.6, 1.0, np.float64(blink)))
+        cover = np.maximum(above * begun, below) * self._soft_region
+        patch = patch + cover[..., None] * (self._lid - patch)
+        thick = max(0.8, 0.028 * width)
+        taper = 1 - smoothstep(0.40, 0.53, np.abs(self._u) / width)
+        line = np.exp(-(((self._v - edge) / thick) ** 2)) * taper * (0.8 * begun)
+        return patch + line[..., None] * (self._lash - patch)
+
+
+def _membrane(patch: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """`patch` (h, w, 3), its `region` (h, w) filled as smoothly as the rim allows (Laplace)."""
+    inner = region.copy()
+    inner[[0, -1]] = inner[:, [0, -1]] = False
+    count = int(inner.sum())
+    if count == 0:
+        return patch.copy()
+    index = np.full(region.shape, -1)
+    index[inner] = np.arange(count)
+    rows, columns = [np.arange(count)], [np.arange(count)]
+    values, right = [np.full(count, 4.0)], np.zeros((count, 3))
+    ys, xs = np.nonzero(inner)
+    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        neighbour = index[ys + dy, xs + dx]
+        free = neighbour >= 0
+        rows.append(np.flatnonzero(free))
+        columns.append(neighbour[free])
+        values.append(np.full(free.sum(), -1.0))
+        right[~free] += patch[ys + dy, xs + dx][~free]
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    solution = splu(coo_matrix(entries, shape=(count, count)).tocsc()).solve(right)
+    filled = patch.copy()
+    filled[inner] = solution
+    return filled
 
 
 def eyes_of(image: np.ndarray, landmarks: np.ndarray) -> tuple[Eye, Eye]:

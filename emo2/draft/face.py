@@ -28,7 +28,7 @@ from emo2.draft.lips import LipMotion
 from emo2.draft.mouth import MouthInterior
 from emo2.draft.performance import Performance
 from emo2.draft.plate import Plate
-from emo2.draft.warp import composite, premultiply, rasterise_map, sample
+from emo2.draft.warp import composite, rasterise_map, sample, split_layers
 from emo2.types import Portrait
 
 _LIPS = np.concatenate([LIP_ROWS_UPPER, LIP_ROWS_LOWER])
@@ -53,8 +53,7 @@ class PortraitWarp:
 
     def __init__(self, portrait: Portrait, plate: Plate) -> None:
         landmarks = portrait.face_landmarks.astype(np.float64)
-        self._background = np.ascontiguousarray(plate.background)
-        self._person = premultiply(plate.body, plate.alpha)
+        self._person, self._background = split_layers(portrait.image, plate)
         self._mesh = mesh = build_mesh(portrait, landmarks)
         self._source = mesh.points[:, :2].astype(np.float32)
         self._lips = LipMotion(mesh)

@@ -11,6 +11,8 @@ import cv2
 import numba
 import numpy as np
 
+from emo2.draft.plate import Plate
+
 
 @numba.njit(cache=True)
 def rasterise_map(
@@ -64,11 +66,27 @@ def composite(person: np.ndarray, background: np.ndarray, out: np.ndarray) -> No
                 out[y, x, channel] = min(value, 255)
 
 
-def premultiply(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """(H, W, 4) uint8 from `rgb` (H, W, 3) uint8 and `alpha` (H, W) in [0, 1]."""
-    coverage = alpha[..., None].astype(np.float32)
-    layers = np.concatenate([rgb * coverage, 255 * coverage], axis=2)
-    return np.rint(layers).astype(np.uint8)
+def split_layers(image: np.ndarray, plate: Plate) -> tuple[np.ndarray, np.ndarray]:
+    """The person (H, W, 4) uint8, premultiplied, and the background (H, W, 3) uint8.
+
+    Together they give `image` back except where arms were taken out: there the person is the
+    plate's body. A pixel's share of person is what the background's share leaves over, and its
+    coverage is at least what that needs. So however rough the matte is at the hair, the picture at
+    rest shows no rim, and in motion the rim goes with the hair. A few pixels further out the
+    background is the picture itself and stands still.
+    """
+    removed = plate.arm_mask[..., None]
+    near = cv2.dilate((plate.alpha > 0.02).astype(np.float32), np.ones((7, 7)))
+    near = np.maximum(cv2.blur(near, (9, 9)), plate.alpha > 0)[..., None]
+    picture = image.astype(np.float32)
+    background = np.rint(picture + np.maximum(near, removed) * (plate.background - picture))
+    darker = 1 - ((picture + 0.5) / (background + 0.5)).min(axis=2, keepdims=True)
+    needed = np.where(darker > 0.03, darker, 0) * (1 - removed)
+    coverage = np.rint(255 * np.clip(np.maximum(plate.alpha[..., None], needed), 0, 1))
+    share = np.clip(picture - np.rint(background * (255 - coverage) / 255), 0, 255)
+    colour = np.rint(share + removed * (plate.body * plate.alpha[..., None] - share))
+    person = np.concatenate([colour, coverage], axis=2).astype(np.uint8)
+    return person, background.astype(np.uint8)
 
 
 def sample(person: np.ndarray, source_map: np.ndarray) -> np.ndarray:
