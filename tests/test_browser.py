@@ -120,7 +120,7 @@ def test_from_an_example_to_a_film_that_plays(visit):
     assert played["error"] is None
     assert played["time"] > 0
     assert played["duration"] == pytest.approx(2, abs=0.1)
-    assert page.get_by_text("Up to date.").is_visible()
+    assert page.get_by_text("Up to date").is_visible()
 
 
 def test_a_reload_brings_everything_back_and_another_visitor_sees_nothing(visit):

@@ -42,7 +42,7 @@ def _voice_and_portrait(c: SimpleNamespace, studio: Studio) -> None:
     limits = studio.limits
     c.examples = []
     if studio.examples:
-        gr.Markdown("### Try an example", elem_classes="emo-quiet")
+        gr.Markdown("## Try an example", elem_classes="emo-quiet")
         with gr.Row(elem_classes="emo-cards"):
             for example in studio.examples:
                 card = gr.Button(
@@ -51,7 +51,7 @@ def _voice_and_portrait(c: SimpleNamespace, studio: Studio) -> None:
                 c.examples.append(card)
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
-            gr.Markdown("### Voice")
+            gr.Markdown("## Voice")
             gr.Markdown(
                 words.VOICE_HELP.format(seconds=limits.speech_s, mb=limits.audio_mb),
                 elem_classes="emo-help",
@@ -65,7 +65,7 @@ def _voice_and_portrait(c: SimpleNamespace, studio: Studio) -> None:
             )
             c.voice_note = gr.HTML()
         with gr.Column(min_width=280):
-            gr.Markdown("### Portrait")
+            gr.Markdown("## Portrait")
             gr.Markdown(words.PORTRAIT_HELP.format(mb=limits.image_mb), elem_classes="emo-help")
             c.portrait = gr.Image(
                 sources=["upload", "clipboard"],
@@ -76,10 +76,11 @@ def _voice_and_portrait(c: SimpleNamespace, studio: Studio) -> None:
                 elem_id="portrait",
             )
         with gr.Column(min_width=280):
-            gr.Markdown("### What was found")
+            gr.Markdown("## What was found")
             gr.Markdown(words.FOUND_HELP, elem_classes="emo-help")
             c.marked = gr.Image(
                 show_label=False,
+                visible=False,
                 height=320,
                 interactive=False,
                 buttons=["fullscreen"],

@@ -207,7 +207,7 @@ def _film_note(session: Session) -> Note:
         return Note(
             f"Stopped early: {film.frames} of {film.total_frames} frames are kept.", "stale"
         )
-    return Note("Up to date.", "good")
+    return Note("Up to date with steps 1 and 2.", "good")
 
 
 def _film_summary(film: Film) -> str:

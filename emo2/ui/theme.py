@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 CSS_FILE = Path(__file__).with_name("page.css")
+ICON_FILE = Path(__file__).with_name("icon.svg")
 
 
 def studio_theme() -> gr.themes.Base:
@@ -92,6 +93,7 @@ def launch_options(*, max_file_mb: int) -> dict[str, Any]:
     return {
         "theme": studio_theme(),
         "css_paths": CSS_FILE,
+        "favicon_path": ICON_FILE,
         "max_file_size": f"{max_file_mb}mb",
         "run_history": False,
         "show_error": False,

@@ -26,11 +26,12 @@ HANDS_HELP = (
     "The hands are imagined from the sound of the speech alone. Look at them before you spend time "
     "on a film: change the style or the seed until they say what you want, then approve them."
 )
-RENDERER_LABELS = {"draft": "Draft — seconds", "film": "Film — minutes"}
+RENDERER_LABELS = {"draft": "Draft · quick", "film": "Film · slow"}
 RENDERER_INFO = (
-    "Draft moves the portrait itself and draws hands over it: quick, and the place to judge timing "
-    "and gestures. Film lets the video diffusion model paint every frame along those hands: many "
-    "times slower, and with the small bundled model still soft in hands and face."
+    "Draft moves the portrait itself and draws hands over it: a few seconds of work per second of "
+    "speech, and the place to judge timing and gestures. Film lets the video diffusion model paint "
+    "every frame along those hands: many times slower, and with the small bundled model still "
+    "close to the draft."
 )
 STYLE_INFO = "How the hands talk. Automatic leaves it to the model."
 SPEED_INFO = "0 is calmer than every speaker the model learned from, 1 livelier than all of them."
@@ -80,7 +81,7 @@ def progress_html(report: Report | None) -> str:
         )
     elif report.waiting:
         title, share = "Waiting for a free place…", None
-        detail = "Another film is being made on this machine. Yours is next in line."
+        detail = "This machine is busy with earlier work. Yours comes next."
     elif report.progress is None:
         title, detail, share = "Getting ready…", f"{clock(report.elapsed_s)} so far", None
     else:
@@ -94,6 +95,8 @@ def progress_html(report: Report | None) -> str:
             if report.remaining_s is None
             else f"about {clock(report.remaining_s)} left"
         )
+        if report.stopping:
+            title, left = f"Stopping after this {unit}…", "what is there is kept"
         detail = f"{clock(report.elapsed_s)} so far · {left}"
     value = "" if share is None else f' aria-valuenow="{100 * share:.0f}"'
     width = "" if share is None else f' style="width:{100 * share:.1f}%"'

@@ -25,6 +25,8 @@ class Report:
     """`None` while the work waits for its turn or loads."""
     waiting: bool
     """True while someone else's work runs."""
+    stopping: bool
+    """It was asked to stop and is finishing its step."""
     elapsed_s: float
     """Since the work got its turn."""
     remaining_s: float | None
@@ -103,7 +105,9 @@ class Job:
                 per_unit_s = (now - stage_at) / (progress.done - stage_done)
                 remaining_s = per_unit_s * (progress.total - progress.done)
         elapsed_s = now - self._started_at if self._started_at is not None else 0.0
-        return Report(progress, not self.started, elapsed_s, remaining_s, self._picture)
+        return Report(
+            progress, not self.started, self.cancelled, elapsed_s, remaining_s, self._picture
+        )
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the end; False when `timeout_s` passed first."""
