@@ -29,6 +29,8 @@ SHADOW_STRENGTH = 0.42
 SHADOW_REACH_M = 0.07
 # The elbow's end fades into the picture's upper arm over this length.
 JOIN_M = 0.045
+# What the rasteriser interpolates for us, after the lit colour in 0..2.
+JOIN, CLOTH, WEAVE = 3, 4, slice(5, 7)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class ArmLayer:
     """(h, w) float32 in [0, 1]."""
     shadow: np.ndarray
     """(h, w) float32 in [0, 1]: how much light the arms take from the body behind them."""
+    join: np.ndarray
+    """(h, w) float32 in [0, 1]: where the layer gives way to the picture's own upper arm, if there
+    is one."""
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -68,6 +73,7 @@ class ArmPainter:
         blur."""
         self.faces, self.blend, self.paint = faces, blend, paint
         self.light, self.camera, self.softness_px = light, camera, softness_px
+        self._weave = np.concatenate(paint.weave)
 
     def draw(
         self,
@@ -93,7 +99,7 @@ class ArmPainter:
             pixels, lit = self._light_up(hand, vertices[hand])
             if joined[hand]:
                 fade = self._join(pixels[:, :2], elbows_px[hand], shoulders_px[hand])
-                lit[:, 3] = 1 - fade * _smooth(self.blend, 0.55, 0.9)
+                lit[:, JOIN] = fade * _smooth(self.blend, 0.55, 0.9)
             points.append(pixels)
             values.append(lit)
         offsets = np.cumsum([0] + [len(p) for p in points[:-1]])
@@ -109,7 +115,7 @@ class ArmPainter:
         return self._finish(raster)
 
     def _light_up(self, hand: int, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Points (V, 3) [px, px, m from the camera] and values (V, 4): lit colour and alpha."""
+        """Points (V, 3) [px, px, m from the camera]; (V, 7) lit colour, JOIN, CLOTH, WEAVE."""
         paint, faces = self.paint, self.faces[hand]
         lift = paint.lift_m[hand, :, None]
         vertices = vertices + lift * vertex_normals(vertices, faces)
@@ -117,9 +123,11 @@ class ArmPainter:
         brightness = self.light.shade(normals)[:, None]
         cloth = paint.cloth[hand, :, None]
         gamma = SKIN_SHADOW_GAMMA + (CLOTH_SHADOW_GAMMA - SKIN_SHADOW_GAMMA) * cloth
-        values = np.ones((len(vertices), 4), np.float32)
+        values = np.zeros((len(vertices), 7), np.float32)
         values[:, :3] = paint.albedo[hand] * np.maximum(brightness, 0.05) ** gamma
         values[:, :3] += (paint.gloss[hand] * self.light.highlight(normals, 20.0))[:, None]
+        values[:, CLOTH] = paint.cloth[hand]
+        values[:, WEAVE] = paint.weave_at[hand] + [0, hand * self.paint.weave.shape[1]]
         return to_pixels(vertices, self.camera), values
 
     def _join(self, pixels: np.ndarray, elbow: np.ndarray, shoulder: np.ndarray) -> np.ndarray:
@@ -143,14 +151,17 @@ class ArmPainter:
 
         covered = raster.alpha > 0
         nearness = np.where(covered, self.camera.distance_m - raster.depth, 0).astype(np.float32)
-        alpha = raster.alpha * raster.attributes[..., 3]
-        colour = raster.attributes[..., :3] * self._creases(covered, nearness)
-        colour, alpha = pad(colour * alpha[..., None]), pad(alpha)
+        values = raster.attributes
+        at = np.ascontiguousarray(values[..., WEAVE])
+        weave = cv2.remap(self._weave, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        cloth = 1 + values[..., CLOTH] * (weave - 1)
+        colour = values[..., :3] * self._creases(covered, nearness) * cloth[..., None]
+        colour, alpha = pad(colour * raster.alpha[..., None]), pad(raster.alpha)
         shadow = self._shadow(alpha, pad(nearness))
         if self.softness_px > 0:
             colour = cv2.GaussianBlur(colour, (0, 0), self.softness_px)
             alpha = cv2.GaussianBlur(alpha, (0, 0), self.softness_px)
-        return ArmLayer(top, left, colour, alpha, shadow)
+        return ArmLayer(top, left, colour, alpha, shadow, pad(values[..., JOIN]))
 
     def _creases(self, covered: np.ndarray, nearness: np.ndarray) -> np.ndarray:
         """(h, w, 3) ambient occlusion: a place that lies behind its surroundings sees less of the
@@ -196,15 +207,16 @@ def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
     top, left = min(a.top for a in drawn), min(a.left for a in drawn)
     bottom = max(a.top + a.alpha.shape[0] for a in drawn)
     right = max(a.left + a.alpha.shape[1] for a in drawn)
-    total = np.zeros((bottom - top, right - left, 5), np.float32)
+    total = np.zeros((bottom - top, right - left, 6), np.float32)
     for layer in drawn:
         rows, columns = layer.box
         part = total[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         part[..., :3] += layer.colour
         part[..., 3] += layer.alpha
         part[..., 4] += layer.shadow
+        part[..., 5] += layer.join
     total /= len(layers)
-    return ArmLayer(top, left, total[..., :3], total[..., 3], total[..., 4])
+    return ArmLayer(top, left, total[..., :3], *(total[..., k] for k in (3, 4, 5)))
 
 
 def _smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -27,7 +27,7 @@ SIDES = np.array([1.0, -1.0])
 MAX_REACH = 0.985
 MIN_REACH_M = 0.06
 # How far the picture's upper arm can be bent along before its pixels look stretched.
-ELBOW_PLAY_M = 0.055
+ELBOW_PLAY_M = 0.045
 ELBOW_FOLLOW = 0.45
 ELBOW_DEPTH_M = (-0.14, 0.10)
 MAX_FOREARM_STRETCH = 1.22

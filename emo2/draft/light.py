@@ -21,8 +21,8 @@ SKIN_POINTS = np.array([*FOREHEAD, *CHEEKS, *NOSE_AND_CHIN])
 LUMA = np.array([0.299, 0.587, 0.114])
 # Rooms are lit from above and in front; a face says how far to the side and how hard.
 DEFAULT_UP = 0.45
-AMBIENT = 0.52
-WRAP = 0.45
+AMBIENT = 0.66
+WRAP = 0.5
 # Light that has travelled through skin comes out red: shadows lose blue first.
 SKIN_SHADOW_GAMMA = np.array([0.80, 1.06, 1.14], np.float32)
 CLOTH_SHADOW_GAMMA = np.array([1.0, 1.0, 0.97], np.float32)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from emo2.draft.joints import ArmJoint
 from emo2.draft.plate import Plate
 from emo2.hands.arm import ArmModel
 from emo2.hands.implicit import FOREARM_LENGTH_M
@@ -20,7 +21,7 @@ from emo2.hands.model import HandModel
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, HandMotion, Portrait
 
 # Hands catch less light than the face that the tone was measured on.
-HAND_TONE = np.array([0.985, 0.955, 0.94])
+HAND_TONE = np.array([1.0, 0.972, 0.96])
 PALM_TINT = np.array([1.03, 0.985, 0.975])
 KNUCKLE_TINT = np.array([0.985, 0.90, 0.875])
 FINGERTIP_TINT = np.array([1.02, 0.94, 0.925])
@@ -29,16 +30,20 @@ NAIL_TINT = np.array([1.05, 0.985, 0.98])
 KNUCKLE_RADIUS_M = 0.0075
 SLEEVE_THICKNESS_M = 0.006
 FOLD_M = 0.0016
+SKIN_MOTTLE = 0.018
+WEAVE_SPAN, WEAVE_RANGE = 0.8, (0.75, 1.25)
+"""How much of the upper arm's length is used as cloth, and how far it may go from its mean."""
 LONG_SLEEVE_CUFF = 0.10
 """Where a long sleeve ends, as a share of the way from wrist to elbow."""
 ROLLED_SLEEVE_CUFF = 0.78
 NO_SLEEVE = 2.0
-SKIN_LAB = 24.0
-"""A pixel further than this from the skin tone (Lab, lightness by a third) is no skin."""
+SKIN_UNLIKE = 0.07
+"""A pixel that differs more than this from the skin tone (see `_unlike`) is no skin."""
 BARE_ELBOW = 0.3
 """The share of skin above the elbow from which on the elbow is bare."""
+ELBOW_LIGHT = (0.90, 1.08)
 ELBOW_RADIUS_M = 0.0405
-BARE_HALF_M, SLEEVE_HALF_M = (0.034, 0.050), (0.040, 0.070)
+BARE_HALF_M, SLEEVE_HALF_M = (0.034, 0.046), (0.040, 0.056)
 """How thin and thick an arm may be drawn at the elbow, whatever was measured."""
 
 
@@ -54,6 +59,10 @@ class ArmPaint:
     """(2, V) float32: strength of the highlight."""
     lift_m: np.ndarray
     """(2, V) float32: how far the sleeve stands off the arm, along the normal."""
+    weave: np.ndarray
+    """(2, h, w) float32 around 1: the cloth's own light and dark, from the picture's upper arms."""
+    weave_at: np.ndarray
+    """(2, V, 2) float32: column and row of `weave` that lie on a vertex."""
 
 
 def paint_arms(
@@ -67,25 +76,35 @@ def paint_arms(
     along = np.asarray(arm_model.blend, np.float64)  # (V,) 0 at the wrist, 1 at the elbow
     noise = np.random.default_rng(seed)
     grain = 1 + _photo_grain(portrait) * noise.standard_normal((NUM_HANDS, len(along), 1))
+    weaves = [_weave(plate, hand) for hand in range(NUM_HANDS)]
+    joins = _joins(portrait, plate)
     layers = []
     for hand in range(NUM_HANDS):
-        sleeve_rgb, elbow_rgb, cuff = _join_colours(portrait, plate, hand)
+        join, cuff = joins[hand], joins[hand].cuff
         skin = _skin(portrait, vertices[hand], joints[hand], arm_model.nail)
         # The picture's own tone takes over on the way to the elbow.
-        skin = _mix(skin, elbow_rgb, _smooth(along, 0.25, 0.9))
+        skin = _mix(skin, join.skin, _smooth(along, 0.25, 0.9))
+        skin = skin * (1 + SKIN_MOTTLE * _mottle(vertices[hand], noise)[:, None])
         cloth = _smooth(along, cuff - 0.012, cuff + 0.012)
-        angle = np.arctan2(vertices[hand, :, 1] - joints[hand, 0, 1], vertices[hand, :, 2])
-        folds = _folds(along, angle, noise)
-        sleeve = np.clip(sleeve_rgb * (1 + 0.05 * folds[:, None]), 0, 1)
+        around = np.arctan2(vertices[hand, :, 1] - joints[hand, 0, 1], vertices[hand, :, 2])
         under_cuff = np.exp(-(((along - cuff) / 0.03) ** 2)) * (1 - cloth)
-        albedo = _mix(skin * (1 - 0.28 * under_cuff[:, None]), sleeve, cloth)
+        albedo = _mix(skin * (1 - 0.28 * under_cuff[:, None]), join.cloth, cloth)
         half_m = plate.arms[hand].width_px / portrait.camera.pixels_per_metre / 2
-        widest = SLEEVE_HALF_M if cuff < 1 else BARE_HALF_M
-        swell = np.clip(half_m, *widest) - ELBOW_RADIUS_M
-        lift = swell * _smooth(along, 0.1, 1.0) + cloth * (SLEEVE_THICKNESS_M + FOLD_M * folds)
+        swell = np.clip(half_m, *(SLEEVE_HALF_M if cuff < 1 else BARE_HALF_M)) - ELBOW_RADIUS_M
+        folds = FOLD_M * _folds(along, around, noise)
+        lift = swell * _smooth(along, 0.1, 1.0) + cloth * (SLEEVE_THICKNESS_M + folds)
         gloss = (1 - cloth) * (0.055 + 0.20 * np.asarray(arm_model.nail))
-        layers.append((np.clip(albedo * grain[hand], 0, 1), cloth, gloss, lift))
-    return ArmPaint(*(np.stack(part).astype(np.float32) for part in zip(*layers, strict=True)))
+        rows, columns = weaves[hand].shape
+        # The cloth goes on from the elbow, turned back as if mirrored; also behind the arm.
+        onward = (1 - along) * FOREARM_LENGTH_M * portrait.camera.pixels_per_metre
+        at = np.stack(
+            [(0.5 + 0.46 * np.sin(around)) * columns, rows - 1 - np.minimum(onward, rows - 1)], -1
+        )
+        layers.append((np.clip(albedo * grain[hand], 0, 1), cloth, gloss, lift, at))
+    albedo, cloth, gloss, lift, at = (
+        np.stack(part).astype(np.float32) for part in zip(*layers, strict=True)
+    )
+    return ArmPaint(albedo, cloth, gloss, lift, _same_size(weaves), at)
 
 
 def _rest_motion() -> HandMotion:
@@ -112,49 +131,114 @@ def _skin(portrait: Portrait, vertices, joints, nail) -> np.ndarray:
     return skin * (1 + (NAIL_TINT - 1) * np.asarray(nail)[:, None])
 
 
-def _join_colours(
-    portrait: Portrait, plate: Plate, hand: int
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Colours of sleeve and skin where the forearm joins the picture, and where the sleeve ends.
+@dataclass(frozen=True)
+class _Join:
+    """What the forearm is made of where it joins the picture's upper arm."""
 
-    The end is a share of the way from wrist to elbow; beyond 1 there is no sleeve.
-    """
-    skin = portrait.skin_rgb * HAND_TONE
-    joint = plate.arms[hand]
-    cloth = (portrait.sleeve_rgb if joint.bare else joint.rgb).astype(np.float64)
-    if not joint.elbow_seen:
-        return cloth, skin, NO_SLEEVE if portrait.bare_forearms else LONG_SLEEVE_CUFF
-    pixels = _lower_upper_arm(portrait, plate, hand)
-    is_skin = _lab_distance(pixels, skin) < np.minimum(_lab_distance(pixels, cloth), SKIN_LAB)
+    cloth: np.ndarray
+    """(3,): the sleeve's colour."""
+    skin: np.ndarray
+    """(3,): the skin's colour near the elbow."""
+    cuff: float
+    """Where the sleeve ends, as a share of the way from wrist to elbow; beyond 1: no sleeve."""
+
+
+def _joins(portrait: Portrait, plate: Plate) -> list[_Join]:
+    """Both arms' joins. People wear both sleeves alike, so both arms decide together."""
+    skin, sleeve = portrait.skin_rgb * HAND_TONE, portrait.sleeve_rgb.astype(np.float64)
+    cloths, tones, shares = [], [], []
+    for joint in plate.arms:
+        # What the plate measured counts as cloth only where it is not an arm in the shade.
+        here = joint.rgb[None].astype(np.float64)
+        cloths.append(here[0] if _unlike(here, sleeve) < _unlike(here, skin) else sleeve)
+        tones.append(skin)
+        if joint.elbow_seen:
+            pixels = _above_elbow(portrait, joint)
+            bare = _unlike(pixels, skin) < np.minimum(_unlike(pixels, cloths[-1]), SKIN_UNLIKE)
+            shares.append(bare.mean())
+            if shares[-1] > BARE_ELBOW:
+                tone = np.median(pixels[bare], axis=0)
+                # A hint of shade is the arm's own; more of it is cast on it by the body.
+                light = np.clip(tone.mean() / skin.mean(), *ELBOW_LIGHT)
+                tones[-1] = 0.5 * (tone / tone.mean() + skin / skin.mean()) * light * skin.mean()
     if not portrait.bare_forearms:
-        return cloth, skin, LONG_SLEEVE_CUFF
-    if is_skin.mean() < BARE_ELBOW:
-        return cloth, skin, ROLLED_SLEEVE_CUFF
-    tone = np.median(pixels[is_skin], axis=0)
-    # A hint of shade is the arm's own; more of it belongs to what lay beside the arm.
-    light = np.clip(tone.mean() / skin.mean(), 0.80, 1.10)
-    hue = 0.5 * (tone / tone.mean() + skin / skin.mean())
-    return cloth, hue * light * skin.mean(), NO_SLEEVE
+        cuff = LONG_SLEEVE_CUFF
+    elif shares and np.mean(shares) < BARE_ELBOW:
+        cuff = ROLLED_SLEEVE_CUFF
+    else:
+        cuff = NO_SLEEVE
+    return [_Join(cloth, tone, cuff) for cloth, tone in zip(cloths, tones, strict=True)]
 
 
-def _lower_upper_arm(portrait: Portrait, plate: Plate, hand: int) -> np.ndarray:
-    """(N, 3) in [0, 1]: the picture's pixels on the last stretch of the upper arm."""
-    joint = plate.arms[hand]
-    region = np.zeros(plate.alpha.shape, np.uint8)
+def _above_elbow(portrait: Portrait, joint: ArmJoint) -> np.ndarray:
+    """(N, 3) in [0, 1]: the picture's pixels on the end of the upper arm, hands left out."""
+    metre = portrait.camera.pixels_per_metre
+    region = np.zeros(portrait.person_mask.shape, np.uint8)
     ends = [joint.elbow + share * (joint.shoulder - joint.elbow) for share in (0.05, 0.22)]
     start, end = (tuple(np.round(point).astype(int).tolist()) for point in ends)
-    cv2.line(region, start, end, 1, max(3, round(0.05 * portrait.camera.pixels_per_metre)))
-    inside = (region > 0) & (plate.alpha > 0.8)
+    cv2.line(region, start, end, 1, max(3, round(0.05 * metre)))
+    for hand in portrait.hands[~np.isnan(portrait.hands).any(axis=(1, 2))]:
+        hull = cv2.convexHull(np.round(hand).astype(np.int32))
+        cv2.fillConvexPoly(region, hull, 0)
+        cv2.polylines(region, [hull], True, 0, max(2, round(0.03 * metre)))
+    inside = (region > 0) & (portrait.person_mask > 0.8)
     if inside.sum() < 12:
-        return np.broadcast_to(portrait.skin_rgb, (1, 3))
-    return plate.body[inside] / 255.0
+        return joint.rgb[None].astype(np.float64)
+    return portrait.image[inside] / 255.0
 
 
-def _lab_distance(colours: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """(N,) how different colours (N, 3) are; lightness counts a third, since arms lie in shade."""
-    both = np.concatenate([np.asarray(to)[None], colours])[None].astype(np.float32)
-    lab = cv2.cvtColor(both, cv2.COLOR_RGB2LAB)[0]
-    return np.linalg.norm((lab[1:] - lab[0]) * [0.33, 1, 1], axis=-1)
+def _unlike(colours: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """(N,) how different colours (N, 3) are: shares of red, green and blue, which shade leaves as
+    they are, and a little brightness."""
+    totals = colours.sum(axis=-1, keepdims=True), to.sum()
+    shares = colours / np.maximum(totals[0], 1e-3) - to / max(totals[1], 1e-3)
+    brightness = (totals[0][..., 0] - totals[1]) / 3
+    return np.hypot(np.linalg.norm(shares, axis=-1), 0.07 * brightness)
+
+
+def _weave(plate: Plate, hand: int) -> np.ndarray:
+    """(h, w) around 1: the picture's upper arm from shoulder to elbow, straightened, unlit."""
+    joint = plate.arms[hand]
+    down = joint.elbow - joint.shoulder
+    length = max(float(np.linalg.norm(down)), 8.0)
+    down = down / length
+    across = np.array([down[1], -down[0]]) * (0.9 * joint.width_px / 2)
+    rows, columns = max(8, round(WEAVE_SPAN * length)), max(8, round(0.9 * joint.width_px))
+    start = joint.elbow - WEAVE_SPAN * length * down
+    to_picture = np.column_stack([2 * across / columns, down, start - across])
+    grey = cv2.cvtColor(plate.body, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    strip = cv2.warpAffine(
+        grey,
+        to_picture.astype(np.float64),
+        (columns, rows),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    # The light on the upper arm is not the light on the forearm: keep folds and threads alone.
+    unlit = strip / np.maximum(cv2.GaussianBlur(strip, (0, 0), 0.22 * columns), 1)
+    return np.clip(unlit, *WEAVE_RANGE)
+
+
+def _same_size(images: list[np.ndarray]) -> np.ndarray:
+    """(n, h, w): images of different sizes in one array, their last rows and columns repeated."""
+    height, width = (max(image.shape[k] for image in images) for k in (0, 1))
+    edges = [(0, height - i.shape[0], 0, width - i.shape[1]) for i in images]
+    return np.stack(
+        [
+            cv2.copyMakeBorder(i, *edge, cv2.BORDER_REPLICATE)
+            for i, edge in zip(images, edges, strict=True)
+        ]
+    )
+
+
+def _mottle(vertices: np.ndarray, noise: np.random.Generator) -> np.ndarray:
+    """(V,) about -1..1: the slow unevenness of living skin."""
+    total = np.zeros(len(vertices))
+    for wavelength_m in np.geomspace(0.012, 0.05, 8):
+        direction = noise.standard_normal(3)
+        direction *= 2 * np.pi / wavelength_m / np.linalg.norm(direction)
+        total += np.sin(vertices @ direction + noise.uniform(0, 2 * np.pi))
+    return total / 2
 
 
 def _photo_grain(portrait: Portrait) -> float:

@@ -3,7 +3,7 @@ learning.
 
     plate      the person without arms, and the background without the person   (once)
     performance, face   the person of frame t, moved by the speech
-    ik, paint, light, arms   the arms of frame t, lit and shadowed
+    ik, upper_arm, paint, light, arms   the arms of frame t, lit and shadowed
     here       one over the other
 
 In: portrait, speech, motion. Out: an iterator of `DraftFrame`. Memory does not grow with length.
@@ -24,6 +24,7 @@ from emo2.draft.light import light_from_face
 from emo2.draft.paint import paint_arms
 from emo2.draft.performance import Performance, perform
 from emo2.draft.plate import Plate, make_plate
+from emo2.draft.upper_arm import UpperArms
 from emo2.errors import InputError
 from emo2.hands.arm import ArmModel
 from emo2.hands.model import HandModel
@@ -31,6 +32,8 @@ from emo2.types import AudioClip, HandMotion, OnStep, Portrait, Progress
 
 CHUNK_FRAMES = 16
 """Arms are posed this many frames at once; memory is constant in the length of the film."""
+MELT_RANGE = 70.0
+"""How far (grey levels) the picture may differ from an elbow that melts into it."""
 SHUTTER = 0.5
 """The share of a frame during which film is exposed (180 degrees)."""
 BLUR_STEP_PX, MAX_SUBFRAMES = 4.0, 3
@@ -82,7 +85,9 @@ class DraftRenderer:
         plate = make_plate(portrait)
         person = PortraitWarp(portrait, plate)
         rig = rig_from_plate(plate, camera)
+        upper_arms = UpperArms(plate)
         shoulders_px, elbow_shift_px = _torso_motion(portrait, plate, performance)
+        homes_px = np.stack([arm.elbow for arm in plate.arms]) + elbow_shift_px
         elbows = solve_elbows(
             rig,
             motion.translation_m,
@@ -99,11 +104,16 @@ class DraftRenderer:
         )
         poses = self._poses(motion, elbows, start, stop)
         for done, (t, before, now) in enumerate(poses, start=1):
-            moved = person.frame(performance, t)
+            moved = upper_arms.follow(
+                person.frame(performance, t),
+                shoulders_px[t],
+                camera.project(elbows[t]),
+                homes_px[t],
+            )
             layer = _expose(
                 painter, before, now, elbows[t], shoulders_px[t], rig, motion.visible[t]
             )
-            yield _compose(moved, layer)
+            yield compose(moved, layer)
             if on_step is not None:
                 on_step(Progress("draft", done, stop - start))
 
@@ -146,16 +156,22 @@ def _expose(
     return mean_layer(layers)
 
 
-def _compose(moved, layer: ArmLayer | None) -> DraftFrame:
+def compose(moved, layer: ArmLayer | None) -> DraftFrame:
     """The arms and their shadow over the moved person."""
     image = moved.image.copy()
     change = moved.mouth.copy()
     if layer is not None:
         box = layer.box
+        body = moved.body[box]
         beneath = image[box].astype(np.float32)
-        shadow = (layer.shadow * moved.body[box])[..., None]
-        beneath *= 1 - shadow
-        beneath += layer.alpha[..., None] * (0 - beneath) + 255 * layer.colour
+        beneath *= (1 - layer.shadow * body)[..., None]
+        # The elbow melts into the picture's upper arm, but neither into the scene behind it nor
+        # into what has another colour: a sleeve's end lies over the arm, not in it.
+        gap = beneath - 255 * layer.colour / np.maximum(layer.alpha, 0.05)[..., None]
+        alike = np.exp(-np.square(gap / MELT_RANGE).sum(axis=-1))
+        shown = 1 - layer.join * body * alike
+        beneath *= (1 - layer.alpha * shown)[..., None]
+        beneath += 255 * layer.colour * shown[..., None]
         image[box] = np.clip(beneath + 0.5, 0, 255).astype(np.uint8)
         np.maximum(change[box], layer.alpha, out=change[box])
     return DraftFrame(image, change)
