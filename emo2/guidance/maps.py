@@ -1,18 +1,21 @@
-"""What Stage 2 sees of a motion: MANO maps, keypoint maps and the confidence of each hand (paper, Fig. 3).
+"""What Stage 2 sees of a motion: MANO maps, keypoint maps, confidence of each hand (paper, Fig. 3).
 
-In: a `HandMotion`, the hand model and the portrait whose camera says where body metres fall in the picture.
-Out: `GuidanceMaps` of a stretch of frames. Callers walk through a long motion in stretches, so memory stays flat.
+In: a `HandMotion`, the hand model and the portrait whose camera says where body metres fall in the
+picture. Out: `GuidanceMaps` of a stretch of frames. Callers walk through a long motion in
+stretches, so memory stays flat.
 
-* MANO map: both hand meshes over black, coloured by their surface normal as the camera sees it (x to red, y to green, z
-  to blue, -1..1 to 0..1); nearer hands hide farther ones.
-* Keypoint map: hand skeletons with one hue a finger, as pose estimators draw them, on top of shoulders and neck.
-* Confidence: the share of a visible hand that lies inside the picture; 0 for a hand that is not visible. (The paper
-  does not say how it is binned or measured.)
+* MANO map: both hand meshes over black, coloured by their surface normal as the camera sees it (x
+  to red, y to green, z to blue, -1..1 to 0..1); nearer hands hide farther ones.
+* Keypoint map: hand skeletons with one hue a finger, as pose estimators draw them, on top of
+  shoulders and neck.
+* Confidence: the share of a visible hand that lies inside the picture; 0 for a hand that is not
+  visible. (The paper does not say how it is binned or measured.)
 """
 
 from __future__ import annotations
 
 import colorsys
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -100,7 +103,7 @@ def _body_lines(portrait: Portrait) -> np.ndarray:
 def _draw_hand(picture: np.ndarray, joints_px: np.ndarray) -> None:
     """Bones, then joints, of one hand (21, 2)."""
     thickness = _thickness(picture, 1 / 200)
-    bones = [pair for chain in CHAINS for pair in zip(chain[:-1], chain[1:], strict=True)]
+    bones = [pair for chain in CHAINS for pair in pairwise(chain)]
     for (a, b), colour in zip(bones, _BONE_COLOURS, strict=True):
         _line(picture, joints_px[a], joints_px[b], colour, thickness)
     for point in joints_px:
@@ -112,7 +115,8 @@ def _thickness(picture: np.ndarray, share: float) -> int:
 
 
 def _fixed_point(point: np.ndarray) -> tuple[int, int]:
-    # Far outside, OpenCV's fixed-point numbers would overflow; the line's direction no longer matters there.
+    # Far outside, OpenCV's fixed-point numbers would overflow; the line's direction no longer
+    # matters there.
     x, y = np.clip(np.asarray(point, dtype=np.float64) - 0.5, -8192, 8192)
     return round(x * 2**_SUBPIXEL_BITS), round(y * 2**_SUBPIXEL_BITS)
 

@@ -1,9 +1,9 @@
-"""Hand and forearm as one mesh: a `HandMotion` and the elbows become two arms for the draft renderer.
+"""Hand and forearm as one mesh: a `HandMotion` and elbows become two arms for the draft renderer.
 
-The fingers follow by linear skinning with knuckle correctives, as in the hand layer. From the wrist on, every vertex
-turns about the wrist by its share of the bend between hand and forearm, so the wrist neither pinches nor shows a seam.
-The forearm rolls with the hand; it is round where it nears the elbow, so that roll is not seen. It stretches along its
-axis to end at the elbow.
+The fingers follow by linear skinning with knuckle correctives, as in the hand layer. From the wrist
+on, every vertex turns about the wrist by its share of the bend between hand and forearm, so the
+wrist neither pinches nor shows a seam. The forearm rolls with the hand; it is round where it nears
+the elbow, so that roll is not seen. It stretches along its axis to end at the elbow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MIRROR = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 
 
 class ArmModel:
-    """`ArmModel.from_pretrained(folder)`; both arms are one right arm, the left is its mirror image."""
+    """Both arms are one right arm; the left is its mirror image."""
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self._arrays = arrays

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-# Along the arm from the rim [m], and the radius as a multiple of the wrist's: a rounded lip, a tube, a rounded end.
+# Along the arm from the rim [m], and the radius as a multiple of the wrist's: a rounded lip, a
+# tube, a rounded end.
 _PROFILE = (
     (-0.0050, 1.00),
     (-0.0062, 1.07),
@@ -20,7 +21,7 @@ _PROFILE = (
 
 
 class Cuffs:
-    """Cuffs for meshes with these faces (2, F, 3): a ring of vertices for every step of the profile."""
+    """Cuffs for meshes with these faces (2, F, 3): one ring of vertices a step of the profile."""
 
     def __init__(self, faces: np.ndarray) -> None:
         self._rims = [_rim(f) for f in faces]
@@ -39,7 +40,7 @@ class Cuffs:
 
 
 def _rim(faces: np.ndarray) -> np.ndarray:
-    """The border's vertices in order, so that the border runs counter-clockwise seen from beyond the open end."""
+    """The border's vertices in order, counter-clockwise seen from beyond the open end."""
     halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).tolist()
     known = {(i, j) for i, j in halves}
     following = {j: i for i, j in halves if (j, i) not in known}

@@ -1,7 +1,7 @@
 """The free right hand and forearm as one implicit surface: rounded cones that melt into each other.
 
-`distance(points)` is negative inside. It is our own anatomy, from bone lengths and breadths of an average adult; only
-the frame and the place of the wrist are MANO's. Lengths in metres.
+`distance(points)` is negative inside. It is our own anatomy, from bone lengths and breadths of an
+average adult; only the frame and the place of the wrist are MANO's. Lengths in metres.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _THENAR = (
 # Distance from the wrist towards the elbow, half breadth (z) and half thickness (y) of the forearm.
 _FOREARM = np.array(
     [
-        [-0.020, 0.0270, 0.0165],
-        [0.000, 0.0275, 0.0185],
-        [0.030, 0.0268, 0.0200],
+        [-0.020, 0.0265, 0.0160],
+        [0.000, 0.0272, 0.0182],
+        [0.030, 0.0268, 0.0202],
         [0.080, 0.0320, 0.0265],
         [0.150, 0.0405, 0.0375],
         [0.205, 0.0425, 0.0415],
@@ -56,12 +56,27 @@ _FOREARM = np.array(
 
 
 def distance(points: np.ndarray) -> np.ndarray:
-    """Signed distance [m], roughly, of points (N, 3) to the skin of the right hand and forearm; inside is negative."""
+    """Signed distance [m], roughly, of points (N, 3) to the skin; negative inside."""
     palm = _melt([_cone(points, *cone) for cone in _PALM], 0.006)
     thenar = _melt([_cone(points, *cone) for cone in _THENAR], 0.008)
-    body = _join(_join(palm, thenar, 0.010), _forearm(points), 0.016)
+    body = _join(_join(palm, thenar, 0.010), _forearm(points), 0.026)
     fingers = _melt([finger_distance(points, f) for f in FINGERS[1:]], 0.0010)
-    return _join(_join(body, fingers, 0.007), finger_distance(points, "thumb"), 0.007)
+    hand = _join(_join(body, fingers, 0.007), finger_distance(points, "thumb"), 0.007)
+    return _join(hand, _melt([_cone(points, *cone) for cone in _back_of_hand()], 0.0015), 0.009)
+
+
+def _back_of_hand() -> list[tuple]:
+    """Knuckles, and tendons that fade towards the wrist."""
+    cones = []
+    for finger in FINGERS[1:]:
+        knuckle, up = FINGER_POINTS[finger][0], finger_axes(finger)[0, 1]
+        radius = FINGER_RADII[finger][0]
+        high = knuckle + 0.0026 * up + np.array([0.0010, 0.0, 0.0])
+        cones.append((high, high - np.array([0.004, 0.0005, 0.0]), 0.88 * radius, 0.84 * radius))
+        start = knuckle + up * (radius - 0.0005) + np.array([0.006, 0.0, 0.0])
+        end = 0.42 * start + 0.58 * (WRIST + np.array([-0.010, 0.0105, -0.001]))
+        cones.append((start, end, 0.0027, 0.0020))
+    return cones
 
 
 def finger_distance(points: np.ndarray, finger: str) -> np.ndarray:
@@ -70,12 +85,12 @@ def finger_distance(points: np.ndarray, finger: str) -> np.ndarray:
     parts = []
     for k in range(3):
         end = chain[k + 1] - (axes[2, 0] * radii[3] if k == 2 else 0)
-        # Fingers are a little deeper than broad at the base and flatter at the tip, where the nail lies.
+        # A little deeper than broad at the base, flatter at the tip, where the nail lies.
         depth = (1.0, 1.02, 0.90)[k]
         parts.append(_cone(points, chain[k], end, radii[k], radii[k + 1], axes[k, 1], depth))
     pad = chain[3] - axes[2, 0] * 1.55 * radii[3] - axes[2, 1] * 0.16 * radii[3]
     pulp = np.linalg.norm(points - pad, axis=1) - 1.02 * radii[3]
-    return _melt([*parts, pulp], 0.0012)
+    return _melt([*parts, pulp], 0.0009)
 
 
 def _cone(points, start, end, radius_start, radius_end, axis=None, depth=1.0) -> np.ndarray:

@@ -1,14 +1,16 @@
-"""The hand layer: a `HandMotion` becomes hand meshes and joints in the body frame, through unmodified `smplx.MANO`.
+"""The hand layer: a `HandMotion` becomes meshes and joints, through unmodified `smplx.MANO`.
 
 Conventions, which everything that makes or draws a motion shares:
 
 * Body frame: x to the person's left (the right of the picture), y up, z towards the camera, metres.
 * Hand index 0 = the person's left hand, 1 = the right. Quaternions are wxyz.
-* `motion.translation_m` is where the WRIST JOINT is. MANO itself turns a hand about its wrist joint J0, which is not
-  its origin; this module converts, so that `joints(motion)[..., 0, :] == motion.translation_m`.
-* `motion.quaternions[..., 0, :]` is the wrist's orientation in the body frame. The identity is the T-pose: palms down,
-  thumbs to the camera, the left hand's fingers point along +x (to the person's left), the right hand's along -x.
-  `emo2.hands.shapes.wrist_rotation(fingers, palm, hand)` builds any other from where the fingers and the palm face.
+* `motion.translation_m` is where the WRIST JOINT is. MANO itself turns a hand about its wrist joint
+  J0, which is not its origin; this module converts, so that `joints(motion)[..., 0, :] ==
+  motion.translation_m`.
+* `motion.quaternions[..., 0, :]` is the wrist's orientation in the body frame. The identity is the
+  T-pose: palms down, thumbs to the camera, the left hand's fingers point along +x (to the person's
+  left), the right hand's along -x. `emo2.hands.shapes.wrist_rotation(fingers, palm, hand)` builds
+  any other from where the fingers and the palm face.
 * The other 15 rotations are relative to the parent joint; the identity is the flat hand.
   `emo2.hands.shapes.handshape(name, hand)` and `finger_quaternions(angles, hand)` build them.
 """
@@ -48,7 +50,7 @@ class HandModel:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> HandModel:
-        """Read MANO_LEFT.npz and MANO_RIGHT.npz (the free hands or MANO's own); raises MissingCheckpoint."""
+        """Read MANO_LEFT.npz and MANO_RIGHT.npz (free or MANO's own); raises MissingCheckpoint."""
         folder = Path(folder)
         for name in _FILES:
             if not (folder / name).is_file():
@@ -76,7 +78,7 @@ class HandModel:
         return self._forward(motion, start, stop)[0]
 
     def joints(self, motion: HandMotion, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """(T, 2, 21, 3) float32 metres: MANO's 16 joints, then the tips of thumb, index, middle, ring, pinky."""
+        """(T, 2, 21, 3) float32 metres: MANO's 16 joints, then the tips from thumb to pinky."""
         vertices, joints = self._forward(motion, start, stop)
         tips = vertices[:, :, [TIP_VERTICES[finger] for finger in FINGERS]]
         return np.concatenate([joints, tips], axis=2)
@@ -113,7 +115,8 @@ class HandModel:
                     global_orient=torch.from_numpy(rotations[:, hand, 0]),
                     hand_pose=torch.from_numpy(rotations[:, hand, 1:].reshape(count, -1)),
                 )
-            # MANO turns the hand about J0 and leaves J0 where it is; put the wrist where the motion has it.
+            # MANO turns the hand about J0 and leaves J0 where it is; put the wrist where the motion
+            # has it.
             moved = motion.translation_m[frames, hand, None] - posed.joints.numpy()[:, :1]
             vertices.append(posed.vertices.numpy() + moved)
             joints.append(posed.joints.numpy()[:, :16] + moved)

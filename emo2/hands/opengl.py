@@ -1,7 +1,8 @@
 """pyrender behind a queue: one off-screen renderer for the whole process, in a thread of its own.
 
-An EGL context belongs to the thread that made it, and deleting one renderer ends the display of all others in the
-process. So there is one, it is never deleted, and every caller's mesh goes through its queue.
+An EGL context belongs to the thread that made it, and deleting one renderer ends the display of all
+others in the process. So there is one, it is never deleted, and every caller's mesh goes through
+its queue.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class OpenGLRenderer:
 
     @classmethod
     def shared(cls) -> OpenGLRenderer:
-        """The process's renderer, started on first use; raises OpenGLError, with the same reason every time."""
+        """The process's renderer, started on first use; raises OpenGLError, each time the same."""
         with cls._lock:
             if cls._instance is None and cls._failure is None:
                 try:
@@ -58,7 +59,7 @@ class OpenGLRenderer:
         ambient_rgb: tuple[float, float, float],
         roughness: float,
     ) -> np.ndarray:
-        """(h, w, 4) uint8 of that window of the camera's picture, over transparent black (premultiplied)."""
+        """(h, w, 4) uint8 of a window of the picture, premultiplied, over transparent black."""
         return self._thread.submit(
             self._render, mesh, camera, window, lights, ambient_rgb, roughness
         ).result()
@@ -67,7 +68,7 @@ class OpenGLRenderer:
         if sys.platform == "linux":
             os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
         if not hasattr(np, "infty"):
-            np.infty = np.inf  # pyrender 0.1.45 was written for NumPy 1
+            np.infty = np.inf  # noqa: NPY201 (pyrender 0.1.45 was written for NumPy 1)
         import pyrender
         from OpenGL.GL import GL_RENDERER, glGetString
 

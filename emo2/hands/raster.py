@@ -1,15 +1,16 @@
 """A small z-buffer rasteriser on the CPU: meshes already in pixels become smooth-edged buffers.
 
-In: vertices (V, 3) as pixel x, pixel y (0, 0 is the outer corner of the first pixel) and depth [m] from the camera;
-faces (F, 3); anything wanted per pixel as vertex attributes (V, C): normals, colours, masks.
-Out: a `Raster`, cropped to the mesh, with antialiased coverage. Guidance maps, the preview without OpenGL and the draft
-renderer all draw with it. It is deterministic, needs no graphics library and releases the GIL.
+In: vertices (V, 3) as pixel x, pixel y (0, 0 is the outer corner of the first pixel) and depth [m]
+from the camera; faces (F, 3); anything wanted per pixel as vertex attributes (V, C): normals,
+colours, masks. Out: a `Raster`, cropped to the mesh, with antialiased coverage. Guidance maps, the
+preview without OpenGL and the draft renderer all draw with it. It is deterministic, needs no
+graphics library and releases the GIL.
 
 >>> pixels = to_pixels(vertices_m, camera)                       # (V, 3)
 >>> normals = vertex_normals(vertices_m, faces)                  # (V, 3)
 >>> raster = rasterise(pixels, faces, normals, camera.height_px, camera.width_px)
 >>> shaded = shade(raster.attributes[..., :3])                   # (h, w, 3), yours
->>> raster.over(frame, shaded)                                   # composites in place into (H, W, 3) float32
+>>> raster.over(frame, shaded)                                   # into (H, W, 3) float32, in place
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def rasterise(
 ) -> Raster:
     """Draw one mesh (or several, concatenated) with `samples` x `samples` points a pixel.
 
-    Faces need no particular winding; parts outside the picture are clipped. Vertices must lie in front of the camera.
+    Faces need no particular winding; parts outside the picture are clipped. Vertices must lie in
+    front of the camera.
     """
     vertices_px = np.ascontiguousarray(vertices_px, dtype=np.float32)
     attributes = np.ascontiguousarray(attributes, dtype=np.float32)
@@ -85,14 +87,16 @@ def rasterise(
 
 
 def to_pixels(vertices_m: np.ndarray, camera: Camera) -> np.ndarray:
-    """Body-frame points (..., 3) [m] to pixel x, pixel y and depth [m] from the camera (..., 3), float32."""
+    """Body-frame points (..., 3) [m] to pixel x, pixel y and depth [m] from the camera (..., 3),
+    float32."""
     vertices_m = np.asarray(vertices_m, dtype=np.float32)
     depth = camera.distance_m - vertices_m[..., 2:]
     return np.concatenate([camera.project(vertices_m), depth], axis=-1).astype(np.float32)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3) float32, weighted by the area of the faces around each vertex; counter-clockwise is outside."""
+    """Unit normals (V, 3) float32, weighted by the area of the faces around each vertex;
+    counter-clockwise is outside."""
     vertices = np.ascontiguousarray(vertices, dtype=np.float32)
     return _vertex_normals(vertices, np.ascontiguousarray(faces, dtype=np.int32))
 
@@ -120,7 +124,8 @@ def _vertex_normals(vertices, faces):
 
 @numba.njit(cache=True, nogil=True)
 def _visibility(vertices, faces, nearest, owner):
-    """Depth and face of the nearest surface at every sample; sample (r, c) lies at (c + 0.5, r + 0.5)."""
+    """Depth and face of the nearest surface at every sample; sample (r, c) lies at (c + 0.5, r +
+    0.5)."""
     height, width = nearest.shape
     for f in range(faces.shape[0]):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]

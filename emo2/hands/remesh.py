@@ -1,7 +1,8 @@
 """From the dense mesh of an implicit surface to an even mesh with an exact number of vertices.
 
-Edges are collapsed, the shortest (relative to a wanted size) first; then edges are flipped towards equal angles and
-vertices relaxed along the surface. Everything is deterministic. An open border stays open and in its plane.
+Edges are collapsed, the shortest (relative to a wanted size) first; then edges are flipped towards
+equal angles and vertices relaxed along the surface. Everything is deterministic. An open border
+stays open and in its plane.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ def remesh(
     border_count: int = 0,
     rounds: int = 12,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A mesh of `count` vertices, `border_count` of them on its border (0: closed), on the surface `distance` = 0.
+    """A mesh of `count` vertices, `border_count` of them on its border (0: closed), on the surface
+    `distance` = 0.
 
-    `sizes(points)` is the wanted edge length there; only ratios matter. Returns vertices (count, 3), faces (F, 3).
+    `sizes(points)` is the wanted edge length there; only ratios matter. Returns vertices (count,
+    3), faces (F, 3).
     """
     mesh = _Collapse(vertices, faces, sizes(vertices))
     if border_count:
@@ -50,7 +53,8 @@ def border_vertices(faces: np.ndarray, count: int) -> np.ndarray:
 
 
 def project(points: np.ndarray, distance: Distance, border: np.ndarray) -> np.ndarray:
-    """Newton steps along the gradient onto `distance` = 0; border vertices keep their x (the plane of the cut)."""
+    """Newton steps along the gradient onto `distance` = 0; border vertices keep their x (the plane
+    of the cut)."""
     points, step = points.copy(), 2e-4
     for _ in range(3):
         offsets = np.concatenate([np.eye(3), -np.eye(3)]) * step
@@ -65,7 +69,8 @@ def project(points: np.ndarray, distance: Distance, border: np.ndarray) -> np.nd
 
 
 class _Collapse:
-    """Edge collapse by shortest relative length, with the topology and the orientation of faces kept."""
+    """Edge collapse by shortest relative length, with the topology and the orientation of faces
+    kept."""
 
     def __init__(self, vertices: np.ndarray, faces: np.ndarray, sizes: np.ndarray) -> None:
         self.points = np.array(vertices, dtype=np.float64)
@@ -79,7 +84,8 @@ class _Collapse:
         self.version = [0] * len(vertices)
 
     def run(self, target: int, on_border: bool) -> None:
-        """Collapse border edges (or all that do not lie between two border vertices) until `target` are left."""
+        """Collapse border edges (or all that do not lie between two border vertices) until `target`
+        are left."""
         alive = [v for v, fs in enumerate(self.around) if fs]
         heap: list[tuple] = []
         for v in alive:
@@ -152,7 +158,8 @@ def _face_normals(corners: np.ndarray) -> np.ndarray:
 
 
 def _flip_edges(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Flip every edge whose two opposite angles sum to more than pi (not Delaunay), unless that folds the surface."""
+    """Flip every edge whose two opposite angles sum to more than pi (not Delaunay), unless that
+    folds the surface."""
     faces = faces.copy()
     owners: dict[tuple[int, int], int] = {}
     for f, (i, j, k) in enumerate(faces.tolist()):
@@ -189,7 +196,8 @@ def _angle(vertices: np.ndarray, apex: int, i: int, j: int) -> float:
 def _relax(
     vertices: np.ndarray, faces: np.ndarray, border: np.ndarray, sizes: np.ndarray
 ) -> np.ndarray:
-    """Move vertices half way to the mean of their neighbours within the tangent plane; the border along itself."""
+    """Move vertices half way to the mean of their neighbours within the tangent plane; the border
+    along itself."""
     edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
     edges = np.concatenate([edges, edges[:, ::-1]])
     edges = edges[~border[edges[:, 0]] | border[edges[:, 1]]]

@@ -1,8 +1,10 @@
-"""A motion as a film of shaded hands, over the dimmed portrait or a plain stage: what people judge and approve.
+"""A motion as a film of shaded hands, over the dimmed portrait or a plain stage: what people judge
+and approve.
 
-In: a `HandMotion`, the hand model and the camera of the portrait (or of a stage). Out: frames, one by one.
-Two backends behind one function: pyrender (OpenGL through EGL) and the numba rasteriser, which needs no system library.
-Both get the same meshes, lights and camera, so they draw the same film.
+In: a `HandMotion`, the hand model and the camera of the portrait (or of a stage). Out: frames, one
+by one. Two backends behind one function: pyrender (OpenGL through EGL) and the numba rasteriser,
+which needs no system library. Both get the same meshes, lights and camera, so they draw the same
+film.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ class Light:
     towards: tuple[float, float, float]
     """From the hands to the light, body frame, any length."""
     rgb: tuple[float, float, float]
-    """Linear colour times strength, as pyrender counts it (a white surface facing it returns rgb / pi)."""
+    """Linear colour times strength, as pyrender counts it (a white surface facing it returns rgb /
+    pi)."""
 
 
 LIGHTS = (
@@ -48,7 +51,8 @@ _STAGE_TOP, _STAGE_BOTTOM = np.array([236, 238, 243]), np.array([196, 202, 214])
 
 
 def available_backend() -> tuple[str, str]:
-    """The backend that "auto" takes, and why: ("pyrender", "EGL, Mesa ...") or ("raster", the reason)."""
+    """The backend that "auto" takes, and why: ("pyrender", "EGL, Mesa ...") or ("raster", the
+    reason)."""
     try:
         return "pyrender", OpenGLRenderer.shared().describe()
     except OpenGLError as error:
@@ -67,8 +71,9 @@ def render_motion(
 ) -> Iterator[Frame]:
     """Frames start..stop of the motion at the camera's size, each (H, W, 3) uint8.
 
-    `background` (H, W, 3) uint8 is dimmed behind the hands; without it they stand on a soft gradient.
-    `backend` is "pyrender", "raster" or "auto" (pyrender where it works). Raises InputError at the call.
+    `background` (H, W, 3) uint8 is dimmed behind the hands; without it they stand on a soft
+    gradient. `backend` is "pyrender", "raster" or "auto" (pyrender where it works). Raises
+    InputError at the call.
     """
     if backend not in BACKENDS:
         raise InputError("backend", f"must be one of {', '.join(BACKENDS)}", backend, "Use auto.")
@@ -187,9 +192,11 @@ def _draw_with_raster(
 
 
 def _apart(smooth: np.ndarray, hands: list[int], camera: Camera) -> list[list[int]]:
-    """Hands that are far apart in the picture are drawn one by one, the farther first; others in one depth buffer.
+    """Hands that are far apart in the picture are drawn one by one, the farther first; others in
+    one depth buffer.
 
-    OpenGL on a CPU costs by the pixel of the window: two small windows are several times faster than one wide one.
+    OpenGL on a CPU costs by the pixel of the window: two small windows are several times faster
+    than one wide one.
     """
     if len(hands) < NUM_HANDS:
         return [[h] for h in hands]

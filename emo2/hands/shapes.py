@@ -1,15 +1,17 @@
 """Named handshapes and wrist orientations: the words in which gestures are composed.
 
-A handshape is a table of angles in degrees, (5 fingers, 5 angles). Rows: thumb, index, middle, ring, pinky. Columns:
+A handshape is a table of angles in degrees, (5 fingers, 5 angles). Rows: thumb, index, middle,
+ring, pinky. Columns:
 
-    twist    about the first segment       thumb: + turns its pad towards the fingers (opposition)
-    spread   sideways at the first joint   fingers: + away from the middle finger, the middle finger's own + to the thumb;
-                                           thumb: + away from the palm (palmar abduction)
-    base     flexion of the first joint    (MCP of a finger, CMC of the thumb; the thumb's sweeps it across the palm)
-    middle   flexion of the second joint   (PIP; MCP of the thumb)
-    tip      flexion of the third joint    (DIP; IP of the thumb)
+    twist   about the first segment; a thumb's + turns its pad towards the fingers (opposition)
+    spread  at the first joint; a finger's + is away from the middle finger (the middle finger's own
+            is towards the thumb); a thumb's + is away from the palm (palmar abduction)
+    base    flexion of the first joint (MCP); the thumb's (CMC) sweeps it across the palm
+    middle  flexion of the second joint (PIP; MCP of the thumb)
+    tip     flexion of the third joint (DIP; IP of the thumb)
 
-Tables mix linearly: `0.3 * SHAPES["fist"] + 0.7 * SHAPES["relaxed"]` is a loose hand. Zero everywhere is the flat hand.
+Tables mix linearly: `0.3 * SHAPES["fist"] + 0.7 * SHAPES["relaxed"]` is a loose hand. All zero is
+the flat hand.
 """
 
 from __future__ import annotations
@@ -24,14 +26,22 @@ SHAPES: dict[str, np.ndarray] = {
     name: np.array(rows, dtype=np.float64)
     for name, rows in {
         "flat": [[0] * 5] * 5,
-        "open": [[0, 6, -14, -4, -10], [0, 9, -6, -2, 0], [0, 0, -7, -2, 0], [0, 6, -6, -2, 0], [0, 11, -4, -2, 0]],
-        "relaxed": [[14, 12, 6, 12, 16], [0, 1, 20, 26, 14], [0, 0, 26, 30, 16], [0, -1, 30, 33, 18], [0, -2, 32, 32, 18]],
-        "cup": [[26, 26, 8, 14, 20], [0, -2, 36, 24, 14], [0, 0, 40, 26, 14], [0, -3, 42, 27, 15], [0, -6, 43, 27, 15]],
-        "point": [[30, 36, -6, 56, 60], [0, 0, 3, 5, 3], [0, 0, 88, 106, 64], [0, -3, 90, 106, 64], [0, -8, 90, 102, 62]],
-        "fist": [[24, 25, 0, 60, 58], [0, -2, 84, 106, 66], [0, 0, 88, 108, 66], [0, -3, 90, 108, 66], [0, -8, 90, 104, 64]],
-        "pinch": [[46, 16, 26, 10, 0], [0, 0, 60, 40, 12], [0, 0, 44, 34, 14], [0, 0, 38, 32, 14], [0, 0, 34, 28, 12]],
-        "ok": [[45, 16, 26, 11, 0], [0, 0, 58, 43, 12], [0, 2, 20, 16, 8], [0, 4, 10, 12, 6], [0, 9, 2, 8, 5]],
-        "thumb_up": [[-10, -6, -34, -8, -20], [0, -2, 84, 106, 66], [0, 0, 88, 108, 66], [0, -3, 90, 108, 66], [0, -8, 90, 104, 64]],
+        "open": [[0, 6, -14, -4, -10],
+            [0, 9, -6, -2, 0], [0, 0, -7, -2, 0], [0, 6, -6, -2, 0], [0, 11, -4, -2, 0]],
+        "relaxed": [[14, 12, 6, 12, 16],
+            [0, 1, 20, 26, 14], [0, 0, 26, 30, 16], [0, -1, 30, 33, 18], [0, -2, 32, 32, 18]],
+        "cup": [[26, 26, 8, 14, 20],
+            [0, -2, 36, 24, 14], [0, 0, 40, 26, 14], [0, -3, 42, 27, 15], [0, -6, 43, 27, 15]],
+        "point": [[30, 36, -6, 56, 60],
+            [0, 0, 3, 5, 3], [0, 0, 88, 106, 64], [0, -3, 90, 106, 64], [0, -8, 90, 102, 62]],
+        "fist": [[24, 25, 0, 60, 58],
+            [0, -2, 84, 106, 66], [0, 0, 88, 108, 66], [0, -3, 90, 108, 66], [0, -8, 90, 104, 64]],
+        "pinch": [[46, 16, 26, 10, 0],
+            [0, 0, 60, 40, 12], [0, 0, 44, 34, 14], [0, 0, 38, 32, 14], [0, 0, 34, 28, 12]],
+        "ok": [[45, 16, 26, 11, 0],
+            [0, 0, 58, 43, 12], [0, 2, 20, 16, 8], [0, 4, 10, 12, 6], [0, 9, 2, 8, 5]],
+        "thumb_up": [[-10, -6, -34, -8, -20],
+            [0, -2, 84, 106, 66], [0, 0, 88, 108, 66], [0, -3, 90, 108, 66], [0, -8, 90, 104, 64]],
     }.items()
 }  # fmt: skip
 """Angles in degrees, (5, 5) per name."""
@@ -40,9 +50,9 @@ _SPREAD_SIGNS = {"thumb": -1.0, "index": 1.0, "middle": 1.0, "ring": -1.0, "pink
 
 
 def finger_quaternions(angles_deg: np.ndarray, hand: int) -> np.ndarray:
-    """Handshape angles (..., 5, 5) [degrees] to joint rotations (..., 16, 4), unit wxyz; the wrist is the identity.
+    """Handshape angles (..., 5, 5) [degrees] to joint rotations (..., 16, 4), unit wxyz.
 
-    `hand` is 0 for the left hand, 1 for the right.
+    The wrist, joint 0, is the identity. `hand` is 0 for the left hand, 1 for the right.
     """
     angles = np.deg2rad(np.asarray(angles_deg, dtype=np.float64))
     out = np.zeros((*angles.shape[:-2], 16, 4))
@@ -50,8 +60,8 @@ def finger_quaternions(angles_deg: np.ndarray, hand: int) -> np.ndarray:
     for row, finger in enumerate(FINGERS):
         axes, first = finger_axes(finger), FIRST_JOINT[finger]
         along, _, flexion = axes[0]
-        # The thumb's spread lifts it off the palm, about the palm-parallel axis square to it; a finger's turns it
-        # within the palm. Twist comes first, then spread, then flexion about an axis that stays in the palm.
+        # The thumb's spread lifts it off the palm, a finger's turns it within the palm. Twist comes
+        # first, then spread, then flexion about an axis that stays in the palm.
         sideways = np.array([0.0, 1.0, 0.0]) if finger != "thumb" else _square(along)
         twist, spread, base, middle, tip = np.moveaxis(angles[..., row, :], -1, 0)
         swing = multiply(_about(flexion, base), _about(_SPREAD_SIGNS[finger] * sideways, spread))
@@ -62,7 +72,7 @@ def finger_quaternions(angles_deg: np.ndarray, hand: int) -> np.ndarray:
 
 
 def handshape(name: str, hand: int) -> np.ndarray:
-    """A named handshape as (16, 4) joint rotations, wxyz; raises InputError for a name that is not in `SHAPES`."""
+    """A named handshape as (16, 4) joint rotations, wxyz; InputError if it is not in `SHAPES`."""
     if name not in SHAPES:
         raise InputError(
             "handshape", "must be a known name", repr(name), f"Use one of {', '.join(SHAPES)}."
@@ -71,10 +81,11 @@ def handshape(name: str, hand: int) -> np.ndarray:
 
 
 def wrist_rotation(fingers: np.ndarray, palm: np.ndarray, hand: int) -> np.ndarray:
-    """The wrist orientation with the fingers pointing along `fingers` and the palm facing `palm`, unit wxyz (..., 4).
+    """The wrist orientation, unit wxyz (..., 4), from where the fingers point and the palm faces.
 
-    Both are directions (..., 3) in the body frame (x to the person's left, y up, z to the camera), of any length;
-    `palm` is made square to `fingers`. `hand` is 0 for the left, 1 for the right.
+    Both are directions (..., 3) in the body frame (x to the person's left, y up, z to the camera),
+    of any length; `palm` is made square to `fingers`. `hand` is 0 for the left, 1 for the right.
+    Raises InputError where the two are parallel.
 
     >>> wrist_rotation([0, 1, 0], [0, 0, 1], RIGHT)      # "stop": fingers up, palm to the camera
     """

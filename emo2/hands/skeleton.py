@@ -1,8 +1,9 @@
-"""The hand's skeleton: joint names, tree, and the anatomy of the free right hand at rest, in MANO's frame.
+"""The hand's skeleton: joint names, tree, and the anatomy of the free right hand at rest, in MANO's
+frame.
 
-MANO's frame (metres): the right hand lies flat, fingers along -x, palm facing -y, thumb towards +z. The left hand is
-its mirror image, x -> -x. Every joint's local axes are parallel to the frame's axes while the hand is flat, so a joint
-rotation is the identity in the flat hand.
+MANO's frame (metres): the right hand lies flat, fingers along -x, palm facing -y, thumb towards +z.
+The left hand is its mirror image, x -> -x. Every joint's local axes are parallel to the frame's
+axes while the hand is flat, so a joint rotation is the identity in the flat hand.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 FIRST_JOINT = {"thumb": 13, "index": 1, "middle": 4, "ring": 10, "pinky": 7}
 """Index of a finger's first joint; the other two follow it."""
 TIP_VERTICES = {"thumb": 744, "index": 320, "middle": 443, "ring": 554, "pinky": 671}
-"""Vertex ids of the finger tips, as smplx names them; they follow the 16 joints in `HandModel.joints`."""
+"""Vertex ids of the finger tips, as smplx names them; they follow the 16 joints in
+`HandModel.joints`."""
 CHAINS = tuple(
     (0, *range(FIRST_JOINT[f], FIRST_JOINT[f] + 3), 16 + k) for k, f in enumerate(FINGERS)
 )
@@ -83,7 +85,8 @@ REST_JOINTS = np.concatenate(
 
 
 def finger_axes(finger: str) -> np.ndarray:
-    """(3 joints, 3 axes, 3) unit: along the segment, out of the nail, and the axis of flexion, for the flat right hand."""
+    """(3 joints, 3 axes, 3) unit: along the segment, out of the nail, and the axis of flexion, for
+    the flat right hand."""
     points = FINGER_POINTS[finger]
     along = np.diff(points, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)

@@ -1,7 +1,8 @@
-"""How the skin of the free right hand follows its bones: weights, knuckle correctives, shape directions, nails.
+"""How the skin of the free right hand follows its bones: weights, knuckle correctives, shape
+directions, nails.
 
-Everything is a smooth function of where a rest vertex lies along and around the finger chains, so the 778-vertex hand
-and the finer arm mesh get the same behaviour.
+Everything is a smooth function of where a rest vertex lies along and around the finger chains, so
+the 778-vertex hand and the finer arm mesh get the same behaviour.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def _ramp(x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> n
 
 
 def skin_weights(points: np.ndarray, faces: np.ndarray, smoothing: int) -> np.ndarray:
-    """(N, 16) weights of the hand's joints, rows sum to 1, smoothed `smoothing` times over the mesh."""
+    """(N, 16) weights of the hand's joints, rows sum to 1, smoothed `smoothing` times over the
+    mesh."""
     weights = np.zeros((len(points), NUM_JOINTS))
     chains = {f: _chain(points, f) for f in FINGERS}
     nearness = np.stack([chains[f].surface for f in FINGERS[1:]])
@@ -112,10 +114,11 @@ def _neighbour_mean(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def knuckle_directions(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(15, N, 3) metres: how far a vertex moves, in the rest pose, per 1 - cos(flexion) of joints 1 to 15.
+    """(15, N, 3) metres: how far a vertex moves, in the rest pose, per 1 - cos(flexion) of joints 1
+    to 15.
 
-    Linear skinning flattens the outside of a bent joint; these lift the knuckles again. Being linear in the entries of
-    the rotation matrix they fit MANO's pose correctives.
+    Linear skinning flattens the outside of a bent joint; these lift the knuckles again. Being
+    linear in the entries of the rotation matrix they fit MANO's pose correctives.
     """
     out = np.zeros((NUM_JOINTS - 1, len(points), 3))
     for finger in FINGERS:
@@ -151,7 +154,8 @@ def shape_directions(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def joint_regressor(points: np.ndarray) -> np.ndarray:
-    """(16, N) non-negative rows of sum 1 that give the rest joints exactly from the vertices around them."""
+    """(16, N) non-negative rows of sum 1 that give the rest joints exactly from the vertices around
+    them."""
     regressor = np.zeros((NUM_JOINTS, len(points)))
     for j, joint in enumerate(REST_JOINTS):
         away = np.linalg.norm(points - joint, axis=1)

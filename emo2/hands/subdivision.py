@@ -7,9 +7,11 @@ from scipy.sparse import csr_matrix
 
 
 def loop_subdivision(faces: np.ndarray, num_vertices: int) -> tuple[csr_matrix, np.ndarray]:
-    """One level of Loop's scheme (1987): the operator (V', V) float32 and the new faces (4 F, 3) int32.
+    """One level of Loop's scheme (1987): the operator (V', V) float32 and the new faces (4 F, 3)
+    int32.
 
-    The old vertices keep their ids; V' = V + number of edges. An open border becomes a smooth curve of its own.
+    The old vertices keep their ids; V' = V + number of edges. An open border becomes a smooth curve
+    of its own.
     """
     faces = np.asarray(faces, dtype=np.int64)
     halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)  # edge n belongs to face n // 3

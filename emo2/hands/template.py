@@ -1,9 +1,11 @@
-"""Build the free hand: `python -m emo2.hands.template OUT_DIR` writes MANO_LEFT.npz, MANO_RIGHT.npz, arm.safetensors.
+"""Build the free hand: `python -m emo2.hands.template OUT_DIR` writes MANO_LEFT.npz,
+MANO_RIGHT.npz, arm.safetensors.
 
-The first two hold MANO's arrays under MANO's names (778 vertices, 1538 faces, 16 joints, open at the wrist), so that
-unmodified `smplx.MANO(folder, ext="npz")` loads them. The third is the right hand and forearm as one finer mesh, for
-the draft renderer. All come from one implicit surface (implicit.py) and one set of skinning rules (skinning.py); nothing
-in them stems from MANO's data. Needs scikit-image; takes about half a minute; the same bytes every time.
+The first two hold MANO's arrays under MANO's names (778 vertices, 1538 faces, 16 joints, open at
+the wrist), so that unmodified `smplx.MANO(folder, ext="npz")` loads them. The third is the right
+hand and forearm as one finer mesh, for the draft renderer. All come from one implicit surface
+(implicit.py) and one set of skinning rules (skinning.py); nothing in them stems from MANO's data.
+Needs scikit-image; takes about half a minute; the same bytes every time.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ def build_hand() -> dict[str, np.ndarray]:
 
 
 def build_arm(hand: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The right hand with its forearm as one closed mesh; joints and their shape directions are the hand's."""
+    """The right hand with its forearm as one closed mesh; joints and their shape directions are the
+    hand's."""
     dense, faces = _march(0.0025, WRIST[0] + FOREARM_LENGTH_M + 0.06)
     vertices, faces = remesh(dense, faces, distance, _arm_sizes, ARM_VERTICES)
     weights = skin_weights(vertices, faces, smoothing=4)
@@ -81,7 +84,8 @@ def build_arm(hand: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def mirrored(hand: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The left hand: x -> -x, faces reversed; the knuckle correctives hold, for a mirror keeps the trace of R."""
+    """The left hand: x -> -x, faces reversed; the knuckle correctives hold, for a mirror keeps the
+    trace of R."""
     flip = np.array([-1.0, 1.0, 1.0])
     return {
         **hand,
@@ -105,7 +109,8 @@ def write(folder: Path) -> None:
 
 
 def _march(step: float, end_x: float) -> tuple[np.ndarray, np.ndarray]:
-    """Marching cubes over the implicit surface up to the plane x = `end_x`, where the mesh stays open."""
+    """Marching cubes over the implicit surface up to the plane x = `end_x`, where the mesh stays
+    open."""
     from skimage.measure import marching_cubes  # a build tool: not needed to use the hand
 
     low = np.array([-0.104, -0.055, -0.072])
@@ -118,7 +123,8 @@ def _march(step: float, end_x: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hand_sizes(points: np.ndarray) -> np.ndarray:
-    """Wanted edge lengths: fine on the fingers, finest where they bend and at the tips, coarse on the palm."""
+    """Wanted edge lengths: fine on the fingers, finest where they bend and at the tips, coarse on
+    the palm."""
     size = np.full(len(points), 1.0)
     for finger in FINGERS:
         for k, point in enumerate(FINGER_POINTS[finger]):
