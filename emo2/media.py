@@ -132,9 +132,9 @@ def write_video(
     The sound is `audio.source` as recorded (rate, channels, length), or `audio.samples` where there
     is no file. If `frames` end before the sound does, its rest is cut off, so that the frames so
     far make a film of their own; `trim_audio_to_video=False` keeps it. Odd widths and heights,
-    which 4:2:0 cannot hold, repeat their last column or row. `metadata` keys may have any name. The file
-    appears only when it is complete: on any error, one raised by `frames` included, nothing is left
-    behind. Raises `RuntimeError` with ffmpeg's last words.
+    which 4:2:0 cannot hold, repeat their last column or row. `metadata` keys may have any name. The
+    file appears only when it is complete: on any error, one raised by `frames` included, nothing is
+    left behind. Raises `RuntimeError` with ffmpeg's last words.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
