@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 
 from emo2.features.person import CHIN
 from emo2.types import NUM_HANDS, REFERENCE_SHOULDER_BREADTH_M, Portrait
@@ -70,15 +71,27 @@ def distance_to_bones(
 ) -> np.ndarray:
     """(H, W) float32: distance to the nearest of `bones` (from, to, radius), in that bone's
     radii."""
-    nearest = np.full(shape, np.inf, np.float32)
-    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    for start, end, radius in bones:
-        along = np.asarray(end, np.float32) - start
-        t = ((x - start[0]) * along[0] + (y - start[1]) * along[1]) / max(along @ along, 1e-6)
-        t = np.clip(t, 0, 1)
-        distance = np.hypot(x - start[0] - t * along[0], y - start[1] - t * along[1]) / radius
-        np.minimum(nearest, distance.astype(np.float32), out=nearest)
-    return nearest
+    if not bones:
+        return np.full(shape, np.inf, np.float32)
+    table = np.array([(*start, *end, radius) for start, end, radius in bones], np.float32)
+    return _distances(shape[0], shape[1], table)
+
+
+@njit(cache=True, fastmath=True)
+def _distances(height, width, bones):
+    nearest = np.full((height, width), np.float32(1e6))
+    for i in range(len(bones)):
+        x0, y0, radius = bones[i, 0], bones[i, 1], bones[i, 4]
+        dx, dy = bones[i, 2] - x0, bones[i, 3] - y0
+        length = max(dx * dx + dy * dy, np.float32(1e-6))
+        for y in range(height):
+            for x in range(width):
+                t = ((x - x0) * dx + (y - y0) * dy) / length
+                t = min(max(t, np.float32(0)), np.float32(1))
+                ex, ey = x - x0 - t * dx, y - y0 - t * dy
+                squared = (ex * ex + ey * ey) / (radius * radius)
+                nearest[y, x] = min(nearest[y, x], squared)
+    return np.sqrt(nearest)
 
 
 def forearm_bones(
@@ -174,19 +187,28 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     to_arm = np.minimum(distance_to_bones(shape, forearms), to_hand)
     to_upper = distance_to_bones(shape, upper)
     to_rest = np.minimum(to_upper, distance_to_bones(shape, head))
-    # A hand lies in front of whatever it overlaps.
+    # A hand lies in front of whatever it overlaps; but a face is never taken apart.
     to_rest = np.where(to_hand < 1.6, np.inf, to_rest)
-    person = matte > 0.02
+    person = (matte > 0.02) & ~_face_oval(portrait)
     near_arm = (to_arm < NEAR_ARM) & (to_arm < to_rest) & person
+    # What sticks out behind the elbow is the old forearm seen end on.
+    near_arm |= _past_elbow(portrait, bones, to_upper) & (to_arm < 2 * NEAR_ARM) & person
 
-    torso = torso_outline(portrait, matte > 0.5, near_arm | (to_upper < 1.2))
+    unsure = (to_arm < 1.4 * NEAR_ARM) | (to_upper < 1.2)
+    stays = torso_outline(portrait, matte > 0.5, unsure)
     # An upper arm that shows beside a hand lying over it goes on behind the hand.
-    behind_hand = np.clip((0.75 - to_upper) * radius + 0.5, 0, 1)
-    stays = np.maximum(torso, behind_hand)
+    stays = np.maximum(stays, np.clip((0.75 - to_upper) * radius + 0.5, 0, 1))
+    arm = _arm_by_colour(portrait.image, to_arm, near_arm)
+    if portrait.bare_forearms:
+        # Beside bare arms other colours may be a coat's hem: keep what hangs on to the torso.
+        cloth = (matte > 0.5) & ~arm & ((stays > 0.5) | (near_arm & (to_arm > 1.0)))
+        _, piece = cv2.connectedComponents(cloth.astype(np.uint8))
+        of_torso = np.unique(piece[(stays > 0.5) & cloth & ~near_arm])
+        hem = np.isin(piece, of_torso[of_torso > 0]) & near_arm
+        hem = cv2.morphologyEx(hem.astype(np.float32), cv2.MORPH_OPEN, disc(5))
+        stays = np.maximum(stays, hem)
     # Beside the body everything around the arm goes with it; over it only the arm itself.
-    beside = near_arm & (stays < 0.5)
-    over = _arm_over_body(portrait.image, to_arm, to_rest, person) & (stays >= 0.5)
-    cut = beside | over
+    cut = near_arm & ((stays < 0.5) | arm)
     alpha = np.where(near_arm, np.minimum(matte, stays), matte)
     # Scraps of cuff that now hang on to nothing go too.
     count, label, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.3).astype(np.uint8))
@@ -201,28 +223,44 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     return arm_mask.astype(np.float32), alpha.astype(np.float32)
 
 
-def _arm_over_body(
-    image: np.ndarray, to_arm: np.ndarray, to_rest: np.ndarray, person: np.ndarray
-) -> np.ndarray:
-    """(H, W) bool: the arm's pixels where it lies over the body, told from the cloth by colour.
+def _face_oval(portrait: Portrait) -> np.ndarray:
+    """(H, W) bool."""
+    oval = np.zeros(portrait.image.shape[:2], np.uint8)
+    points = np.rint(portrait.face_landmarks[:, :2]).astype(np.int32)
+    cv2.fillConvexPoly(oval, cv2.convexHull(points), 1)
+    return oval > 0
+
+
+def _past_elbow(portrait: Portrait, bones: list[ArmBones], to_upper: np.ndarray) -> np.ndarray:
+    """(H, W) bool: beyond the elbows of arms whose forearm goes, seen from the shoulder."""
+    y, x = np.mgrid[: to_upper.shape[0], : to_upper.shape[1]]
+    past = np.zeros(to_upper.shape, bool)
+    for side, arm in enumerate(bones):
+        if arm.wrist is not None:
+            along = arm.elbow - portrait.shoulders[side]
+            past |= (x - arm.elbow[0]) * along[0] + (y - arm.elbow[1]) * along[1] > 0
+    return past & (to_upper > 0.72) & (to_upper < 1.6)
+
+
+def _arm_by_colour(image: np.ndarray, to_arm: np.ndarray, near_arm: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the arm's own pixels in its neighbourhood, told from the cloth by colour.
 
     Sleeve on jersey of the same cloth cannot be told apart, and need not be.
     """
     mask = np.full(to_arm.shape, cv2.GC_BGD, np.uint8)
-    open_question = (to_arm < NEAR_ARM) & (to_arm < to_rest) & person
-    mask[open_question] = cv2.GC_PR_BGD
-    mask[open_question & (to_arm < 1.1)] = cv2.GC_PR_FGD
-    mask[open_question & (to_arm < 0.6)] = cv2.GC_FGD
-    rows, columns = np.nonzero(cv2.dilate(open_question.astype(np.uint8), disc(12)))
+    mask[near_arm] = cv2.GC_PR_BGD
+    mask[near_arm & (to_arm < 1.1)] = cv2.GC_PR_FGD
+    mask[near_arm & (to_arm < 0.6)] = cv2.GC_FGD
     if not (mask == cv2.GC_FGD).any():
-        return open_question & (to_arm < 1.1)
+        return near_arm & (to_arm < 1.1)
+    rows, columns = np.nonzero(cv2.dilate(near_arm.astype(np.uint8), disc(12)))
     box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    # Only the person's pixels may teach what is not arm: the scene is another colour anyway.
-    crop = np.ascontiguousarray(image[box])
     labels = np.ascontiguousarray(mask[box])
+    models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
-    cv2.grabCut(crop, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    crop = np.ascontiguousarray(image[box])
+    cv2.grabCut(crop, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
     found = np.zeros(to_arm.shape, np.uint8)
     found[box] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     # The rim holds mixed colours and the contact shadow.
-    return (cv2.dilate(found, disc(4)) > 0) & (to_arm < NEAR_ARM + 0.3) & (to_rest > 0.8)
+    return (cv2.dilate(found, disc(4)) > 0) & near_arm

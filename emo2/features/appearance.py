@@ -111,6 +111,7 @@ def skin_rgb(lab: np.ndarray, face: np.ndarray, hands: np.ndarray) -> np.ndarray
 def bare_forearms(
     lab: np.ndarray,
     skin: np.ndarray,
+    shoulders: np.ndarray,
     elbows: np.ndarray,
     wrists: np.ndarray,
     hands: np.ndarray,
@@ -119,17 +120,21 @@ def bare_forearms(
     """True where the forearms show skin. Both arms vote by how much of them is seen.
 
     A foreshortened forearm lies under its own hand, where any sample would be skin: the hands are
-    left out, and what remains around the elbow decides.
+    left out, and what remains around the elbow decides. Of arms behind the back the elbow alone is
+    asked.
     """
     covered = np.zeros(lab.shape[:2], np.uint8)
     for hand in hands[~np.isnan(hands).any(axis=(1, 2))]:
         cv2.fillConvexPoly(covered, cv2.convexHull(np.rint(hand).astype(np.int32)), 1)
     covered = cv2.dilate(covered, np.ones((max(3, round(0.02 * metre_px)),) * 2, np.uint8)) > 0
     bare = seen = 0
-    for elbow, wrist in zip(elbows, wrists, strict=True):
-        if np.isnan(elbow).any() or np.isnan(wrist).any():
+    for shoulder, elbow, wrist in zip(shoulders, elbows, wrists, strict=True):
+        if np.isnan(elbow).any():
             continue
-        along = elbow + np.linspace(0.0, 0.75, 14)[:, None] * (wrist - elbow)
+        if np.isnan(wrist).any():
+            along = shoulder + np.linspace(0.85, 1.0, 5)[:, None] * (elbow - shoulder)
+        else:
+            along = elbow + np.linspace(0.0, 0.75, 14)[:, None] * (wrist - elbow)
         pixels = lab[_discs(lab.shape[:2], along, 0.012 * metre_px) & ~covered]
         bare += (np.linalg.norm(pixels[:, 1:] - skin[1:], axis=1) < CLOTH_CHROMA).sum()
         seen += len(pixels)

@@ -20,7 +20,7 @@ BODY_HALF_M = (0.060, 0.070, 0.110, 0.152, 0.180, 0.203, 0.213, 0.218, 0.225)
 SETTLE_OUT_M, SETTLE_IN_M = 0.04, 0.25
 """Within these lengths a silhouette cut off too narrow (at the neck) or too wide (a puffed sleeve)
 comes over to that breadth."""
-ROUND_M = 0.045
+ROUND_M = 0.02
 """Where the picture's side cuts through the body, it bulges out this far beyond."""
 SCENE_BLUR, CLOTH_BLUR = 0.06, 0.12
 """How fast mirrored scene and running threads lose focus: sigma per pixel from the picture."""

@@ -13,7 +13,7 @@ from numba import njit
 
 PATCH_RADIUS = 3
 COARSEST_SIDE_PX = 56
-SWEEPS_PER_LEVEL = (10, 8, 6, 4, 2)
+SWEEPS_PER_LEVEL = (8, 6, 4, 2)
 """Search sweeps, coarsest level first; the last number holds for all finer ones."""
 FINE_REACH_PX = 24
 """Random search starts this far out on all but the two coarsest levels: they have found the
@@ -73,7 +73,7 @@ def fill_holes(
 
     `source` holds a label above 0 where pixels may be copied from; `hole` a label above 0 where
     they are wanted, and only equal labels meet (so sleeve fills sleeve). Pixels that are neither
-    are ignored. `detail` (H, W) bool limits the work at full resolution, the rest stays smooth.
+    are ignored. `detail` (H, W) bool limits the work at the two finest scales.
     `level_bias`: see `nearest_fill`.
     """
     hole, source = hole.astype(np.uint8), source.astype(np.uint8)
@@ -93,8 +93,9 @@ def fill_holes(
         if filled is not None:
             finer = cv2.resize(filled, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
             picture = np.where((wanted > 0)[..., None], finer, picture)
-        if detail is not None and level == 0:
-            wanted = np.where(detail, wanted, 0)
+        if detail is not None and level < 2:
+            seen = cv2.resize(detail.astype(np.uint8), wanted.shape[::-1], interpolation=0)
+            wanted = np.where(seen > 0, wanted, 0)
         filled = picture
         active = np.argwhere(cv2.dilate(wanted, np.ones((2 * PATCH_RADIUS + 1,) * 2)) > 0)
         target = np.where(wanted > 0, wanted, labels)

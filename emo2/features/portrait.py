@@ -59,6 +59,13 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
         notes.append("the picture ends close to the person: the frame was extended around it")
     lab = appearance.to_lab(frame)
     middle = shoulders.mean(axis=0)
+    guess, towards = None, wrists
+    if person.arms_guess is not None:
+        guess = framing.place(person.arms_guess)
+        # Arms that hang out of the picture show their forearms all the same.
+        hangs = np.isnan(wrists[:, :1]) & (guess[:, 1, 1:] > framing.height)
+        towards = np.where(hangs, guess[:, 1], wrists)
+    arms = shoulders, elbows, towards, hands
     return Portrait(
         image=frame,
         face_landmarks=face,
@@ -70,9 +77,9 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
         person_mask=matte,
         skin_rgb=appearance.skin_rgb(lab, face, hands),
         sleeve_rgb=appearance.sleeve_rgb(lab, skin, matte, shoulders, elbows, metre_px),
-        bare_forearms=appearance.bare_forearms(lab, skin, elbows, wrists, hands, metre_px),
+        bare_forearms=appearance.bare_forearms(lab, skin, *arms, metre_px),
         camera=camera,
         source_box=framing.source_box,
         notes=tuple(notes),
-        arms_guess=None if person.arms_guess is None else framing.place(person.arms_guess),
+        arms_guess=guess,
     )
