@@ -51,21 +51,23 @@ class Eye:
         # Shut lids meet low, in one smooth arch between the corners.
         self._meet = arch * max(0.74 * float(margins[1][:, 1].max()), 0.0)
         self._patch = image[self.window].astype(np.float32)
-        self._region = (
+        reach = width * np.sqrt(0.5 + 0.5 * arch)
+        region = (
             (np.abs(self._u) < _BESIDE * width)
-            & (self._v > self._upper - _ABOVE * width * np.sqrt(0.5 + 0.5 * arch))
-            & (self._v < self._lower + _BELOW * width * np.sqrt(0.5 + 0.5 * arch))
+            & (self._v > self._upper - _ABOVE * reach)
+            & (self._v < self._lower + _BELOW * reach)
         )
-        inwards = cv2.distanceTransform(self._region.astype(np.uint8), cv2.DIST_L2, 5)
-        # The corners keep their own lashes: the eye does not move there.
-        corners = 1 - smoothstep(0.38, 0.53, np.abs(self._u) / width)
-        self._soft_region = np.clip(inwards / max(1.5, 0.09 * width), 0, 1) * corners
+        # Full over the open lid's lashes, thin towards brow, cheek and corners.
+        top = smoothstep(-_ABOVE * width, -0.06 * width, self._v - self._upper)
+        bottom = 1 - smoothstep(0.02 * width, _BELOW * width, self._v - self._lower)
+        corners = 1 - smoothstep(0.36, 0.56, np.abs(self._u) / width)
+        self._soft_region = top * bottom * corners
         height = np.clip((self._v - self._upper) / (self._meet - self._upper + 1e-3), 0, 1)
         # A lid is skin over a ball: lighter where it bulges, darker towards its edge.
-        shade = 1 + 0.03 * arch * (1 - height) - 0.09 * arch * height**3
-        skin = _membrane(self._bare_skin(), self._region)
+        shade = 1 + 0.05 * arch * np.sin(np.pi * height) - 0.03 - 0.06 * arch * height**3
+        skin = _membrane(self._bare_skin(), region)
         # In a deep or painted socket the rim is all shadow; a lid catches more light than that.
-        light = self._patch[~self._region]
+        light = self._patch[~region]
         luma = light @ _LUMA
         lit = light[luma >= np.percentile(luma, 60)].mean(0)
         dim = np.clip(1 - (skin @ _LUMA) / max(lit @ _LUMA, 1.0), 0, 1)[..., None]
@@ -82,7 +84,8 @@ class Eye:
         size = 2 * max(1, round(0.17 * self.width)) + 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
         closed = cv2.morphologyEx(self._patch, cv2.MORPH_CLOSE, kernel)
-        return cv2.GaussianBlur(closed, (0, 0), max(1.0, 0.04 * self.width))
+        mixed = 0.7 * closed + 0.3 * self._patch
+        return cv2.GaussianBlur(mixed, (0, 0), max(1.0, 0.06 * self.width))
 
     def draw(self, blink: float, gaze_x: float, gaze_y: float) -> np.ndarray:
         """(h, w, 3) uint8: the window of the portrait with this lid and this gaze."""
@@ -118,7 +121,7 @@ class Eye:
         cover = np.maximum(above * begun, below) * self._soft_region
         patch = patch + cover[..., None] * (self._lid - patch)
         thick = max(0.8, 0.028 * width)
-        taper = 1 - smoothstep(0.40, 0.53, np.abs(self._u) / width)
+        taper = 1 - smoothstep(0.40, 0.55, np.abs(self._u) / width)
         line = np.exp(-(((self._v - edge) / thick) ** 2)) * taper * (0.8 * begun)
         return patch + line[..., None] * (self._lash - patch)
 

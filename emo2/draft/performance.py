@@ -127,7 +127,9 @@ def _mouth(speech: SpeechCurves, num_frames: int, fps: float) -> dict[str, np.nd
     closure = maximum_filter1d(speech.closure, max(1, round(0.7 * RATE_HZ / fps)))
     press = _sample(gaussian_filter1d(closure, 1.0), speech, num_frames, fps)
     jaw = _sample(gaussian_filter1d(opening, width), speech, num_frames, fps) * (1 - 0.55 * press)
-    spread = _sample(speech.spread, speech, num_frames, fps)
+    # Open vowels have a low second formant too; only closed ones round the lips.
+    rounded = np.minimum(speech.spread, 0) * (1 - 0.8 * np.maximum(speech.openness, 0))
+    spread = _sample(np.maximum(speech.spread, 0) + rounded, speech, num_frames, fps)
     heard = maximum_filter1d(speech.loudness, 2 * round(_LOOK_BACK_S * RATE_HZ) + 1) > 0.15
     speaking = gaussian_filter1d(heard.astype(float), 0.25 * RATE_HZ)
     return {
@@ -202,9 +204,9 @@ def _head(
     lively = 0.35 + 0.65 * gaussian_filter1d(speaking, 0.3 * fps, mode="nearest")
     side, lean = (np.tanh(1.5 * _drift(rng, num_frames, fps, 3.0)) for _ in range(2))
     degrees = {
-        "yaw_rad": lively * (1.3 * _drift(rng, num_frames, fps, 2.2) + 2.2 * side * nod),
-        "pitch_rad": lively * (0.9 * _drift(rng, num_frames, fps, 1.8) + 3.2 * (nod - 0.25)),
-        "roll_rad": lively * (0.9 * _drift(rng, num_frames, fps, 2.6) + 1.3 * lean * nod),
+        "yaw_rad": lively * (1.7 * _drift(rng, num_frames, fps, 2.2) + 3.0 * side * nod),
+        "pitch_rad": lively * (0.9 * _drift(rng, num_frames, fps, 1.8) + 4.0 * (nod - 0.25)),
+        "roll_rad": lively * (1.1 * _drift(rng, num_frames, fps, 2.6) + 1.5 * lean * nod),
     }
     limit = np.rad2deg(MAX_HEAD_RAD) * 0.75
     return {name: np.deg2rad(limit * np.tanh(angle / limit)) for name, angle in degrees.items()}

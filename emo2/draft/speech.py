@@ -16,7 +16,7 @@ from emo2.types import AudioClip
 
 RATE_HZ = 100
 """Points a second of every curve here: fine enough for a plosive's 50 ms closure."""
-_BLOCK = 2048
+_BLOCK = 512
 _SPEECH_HZ = (150.0, 4000.0)
 _BANDS_HZ = {
     "speech": _SPEECH_HZ,
@@ -25,8 +25,9 @@ _BANDS_HZ = {
     "back": (600.0, 1300.0),  # second formant of u, o
     "front": (1700.0, 3200.0),  # second formant of i, e
     "articulated": (600.0, 7500.0),  # everything that closed lips swallow
+    "burst": (2500.0, 7500.0),  # what a tongue's release (t, k, s) has and the lips' has not
 }
-_SILENT_DBFS = -60.0
+_SILENT_DBFS = -66.0
 _STEADY_NOISE_DB = 6.0
 _LEVEL_WINDOW_S = 8.0
 
@@ -65,7 +66,7 @@ def analyse_speech(audio: AudioClip) -> SpeechCurves:
         "loudness": loudness,
         "openness": openness * voiced,
         "spread": gaussian_filter1d(spread * voiced, 4.0),
-        "closure": _closures(power["articulated"], loudness),
+        "closure": _closures(power["articulated"], power["burst"], loudness),
         "accent": _accents(loudness, _pitch_octaves(audio, len(loudness)), voiced),
     }
     return SpeechCurves(**{name: curve.astype(np.float32) for name, curve in curves.items()})
@@ -136,18 +137,30 @@ def _standardised(curve: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.tanh((curve - mean) / max(1.5 * deviation, 0.15))
 
 
-def _closures(articulated: np.ndarray, loudness: np.ndarray) -> np.ndarray:
-    """Short, deep dips of the band that closed lips swallow, between speech on both sides."""
+def _closures(articulated: np.ndarray, burst: np.ndarray, loudness: np.ndarray) -> np.ndarray:
+    """Short, deep dips of the band that closed lips swallow, between speech on both sides.
+
+    A dip that ends in a burst sharper than the vowel after it was the tongue's (t, k): it counts
+    less.
+    """
     rms = np.sqrt(gaussian_filter1d(articulated, 1.0))
     reach = round(0.13 * RATE_HZ)
-    before = maximum_filter1d(rms, reach, origin=(reach - 1) // 2)
-    after = maximum_filter1d(rms, reach, origin=-(reach // 2))
-    depth = 1 - rms / (np.minimum(before, after) + 1e-9)
-    spoken = np.minimum(
-        maximum_filter1d(loudness, reach, origin=(reach - 1) // 2),
-        maximum_filter1d(loudness, reach, origin=-(reach // 2)),
-    )
-    return np.clip((depth - 0.6) / 0.2, 0, 1) * np.clip((spoken - 0.1) / 0.2, 0, 1)
+    depth = 1 - rms / (_both_sides(rms, reach) + 1e-9)
+    spoken = _both_sides(loudness, reach)
+    sharp = np.sqrt(gaussian_filter1d(burst, 1.0))
+    release = maximum_filter1d(sharp, round(0.08 * RATE_HZ), origin=-round(0.03 * RATE_HZ))
+    ahead = round(0.11 * RATE_HZ)
+    vowel = np.pad(gaussian_filter1d(sharp, 3.0), (0, ahead), mode="edge")[ahead:]
+    tongue = np.clip(release / (vowel + 1e-9) - 1.5, 0, 1)
+    lips = np.clip((depth - 0.6) / 0.2, 0, 1) * np.clip((spoken - 0.1) / 0.2, 0, 1)
+    return lips * (1 - 0.7 * tongue)
+
+
+def _both_sides(curve: np.ndarray, reach: int) -> np.ndarray:
+    """The lower one of the maxima within `reach` points before and after."""
+    before = maximum_filter1d(curve, reach, origin=(reach - 1) // 2, mode="constant")
+    after = maximum_filter1d(curve, reach, origin=-(reach // 2), mode="constant")
+    return np.minimum(before, after)
 
 
 def _pitch_octaves(audio: AudioClip, points: int) -> np.ndarray:
