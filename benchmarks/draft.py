@@ -80,7 +80,6 @@ def main() -> None:
     paint = clocked(once, "paint", lambda: paint_arms(portrait, plate, arms, hands, 0))
     light = light_from_face(portrait)
     painter = ArmPainter(arms.faces, arms.blend, paint, light, portrait.camera)
-    elbows_px = portrait.camera.project(elbows)
     for t in range(args.frames):
         moved = clocked(each, "person", lambda t=t: person.frame(performance, t))
         vertices = clocked(
@@ -92,7 +91,7 @@ def main() -> None:
             each,
             "arms",
             lambda t=t, v=vertices: painter.draw(
-                v, elbows_px[t], portrait.shoulders, rig.pinned, motion.visible[t]
+                v, elbows[t], portrait.shoulders, rig.pinned, motion.visible[t]
             ),
         )
         clocked(each, "compose", lambda m=moved, a=layer: draft.compose(m, a))

@@ -98,13 +98,8 @@ def test_shading_keeps_colours_that_face_the_camera_and_follows_the_light():
 
 
 def test_exposures_average():
-    one = ArmLayer(
-        2,
-        3,
-        np.ones((4, 5, 3), np.float32),
-        np.ones((4, 5), np.float32),
-        np.zeros((4, 5), np.float32),
-    )
+    full, none = np.ones((4, 5), np.float32), np.zeros((4, 5), np.float32)
+    one = ArmLayer(2, 3, np.ones((4, 5, 3), np.float32), full, none, none, none)
     same = mean_layer([one, one])
     assert np.array_equal(same.alpha, one.alpha)
     assert same.box == one.box

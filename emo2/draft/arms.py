@@ -15,8 +15,9 @@ import numpy as np
 
 from emo2.draft.light import CLOTH_SHADOW_GAMMA, SKIN_SHADOW_GAMMA, Light
 from emo2.draft.paint import ArmPaint
+from emo2.draft.tube import tube_faces, tube_vertices
 from emo2.hands.raster import Raster, rasterise, to_pixels, vertex_normals
-from emo2.types import NUM_HANDS, Camera
+from emo2.types import Camera
 
 # Occlusion between fingers, and between an arm and what it hides: the radius in which depth is
 # compared.
@@ -30,7 +31,8 @@ SHADOW_REACH_M = 0.07
 # The elbow's end fades into the picture's upper arm over this length.
 JOIN_M = 0.045
 # What the rasteriser interpolates for us, after the lit colour in 0..2.
-JOIN, CLOTH, WEAVE = 3, 4, slice(5, 7)
+JOIN, FADE, CLOTH, WEAVE = 3, 4, 5, slice(6, 8)
+CHANNELS = 8
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class ArmLayer:
     shadow: np.ndarray
     """(h, w) float32 in [0, 1]: how much light the arms take from the body behind them."""
     join: np.ndarray
-    """(h, w) float32 in [0, 1]: where the layer gives way to the picture's own upper arm, if there
-    is one."""
+    """(h, w) float32 in [0, 1]: where the elbow gives way to a like-coloured arm behind it."""
+    fade: np.ndarray
+    """(h, w) float32 in [0, 1]: where a drawn upper arm gives way to the body behind it."""
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -73,12 +76,12 @@ class ArmPainter:
         blur."""
         self.faces, self.blend, self.paint = faces, blend, paint
         self.light, self.camera, self.softness_px = light, camera, softness_px
-        self._weave = np.concatenate(paint.weave)
+        self._weave, self._tube = np.concatenate(paint.weave), tube_faces()
 
     def draw(
         self,
         vertices: np.ndarray,
-        elbows_px: np.ndarray,
+        elbows_m: np.ndarray,
         shoulders_px: np.ndarray,
         joined: np.ndarray,
         visible: np.ndarray,
@@ -87,35 +90,38 @@ class ArmPainter:
 
         Args:
             vertices: (2, V, 3) metres.
-            elbows_px, shoulders_px: (2, 2) of the moved person.
-            joined: (2,) bool: the picture has an upper arm that this elbow must grow out of.
+            elbows_m: (2, 3) metres.
+            shoulders_px: (2, 2) of the moved person.
+            joined: (2,) bool: the picture has an upper arm that this elbow must grow out of;
+                otherwise the upper arm is drawn too.
             visible: (2,) bool.
         """
-        hands = [hand for hand in range(NUM_HANDS) if visible[hand]]
-        if not hands:
-            return None
-        points, values = [], []
-        for hand in hands:
+        meshes = []
+        for hand in np.flatnonzero(visible):
             pixels, lit = self._light_up(hand, vertices[hand])
+            meshes.append((pixels, self.faces[hand], lit))
             if joined[hand]:
-                fade = self._join(pixels[:, :2], elbows_px[hand], shoulders_px[hand])
+                elbow_px = self.camera.project(elbows_m[hand])
+                fade = self._join(pixels[:, :2], elbow_px, shoulders_px[hand])
                 lit[:, JOIN] = fade * _smooth(self.blend, 0.55, 0.9)
-            points.append(pixels)
-            values.append(lit)
+            else:
+                shoulder = self.camera.unproject(shoulders_px[hand])
+                meshes.append(self._upper_arm(hand, shoulder, elbows_m[hand]))
+        if not meshes:
+            return None
+        points, faces, values = zip(*meshes, strict=True)
         offsets = np.cumsum([0] + [len(p) for p in points[:-1]])
         raster = rasterise(
             np.concatenate(points),
-            np.concatenate([self.faces[h] + o for h, o in zip(hands, offsets, strict=True)]),
+            np.concatenate([f + offset for f, offset in zip(faces, offsets, strict=True)]),
             np.concatenate(values),
             self.camera.height_px,
             self.camera.width_px,
         )
-        if raster.alpha.size == 0:
-            return None
-        return self._finish(raster)
+        return self._finish(raster) if raster.alpha.size else None
 
     def _light_up(self, hand: int, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Points (V, 3) [px, px, m from the camera]; (V, 7) lit colour, JOIN, CLOTH, WEAVE."""
+        """Points (V, 3) [px, px, m from the camera]; (V, 8) lit colour, JOIN to WEAVE."""
         paint, faces = self.paint, self.faces[hand]
         lift = paint.lift_m[hand, :, None]
         vertices = vertices + lift * vertex_normals(vertices, faces)
@@ -123,12 +129,25 @@ class ArmPainter:
         brightness = self.light.shade(normals)[:, None]
         cloth = paint.cloth[hand, :, None]
         gamma = SKIN_SHADOW_GAMMA + (CLOTH_SHADOW_GAMMA - SKIN_SHADOW_GAMMA) * cloth
-        values = np.zeros((len(vertices), 7), np.float32)
+        values = np.zeros((len(vertices), CHANNELS), np.float32)
         values[:, :3] = paint.albedo[hand] * np.maximum(brightness, 0.05) ** gamma
         values[:, :3] += (paint.gloss[hand] * self.light.highlight(normals, 20.0))[:, None]
         values[:, CLOTH] = paint.cloth[hand]
         values[:, WEAVE] = paint.weave_at[hand] + [0, hand * self.paint.weave.shape[1]]
         return to_pixels(vertices, self.camera), values
+
+    def _upper_arm(self, hand: int, shoulder: np.ndarray, elbow: np.ndarray):
+        """Points, faces and values of an upper arm that melts into the torso at the shoulder."""
+        vertices, along = tube_vertices(shoulder, elbow)
+        normals = vertex_normals(vertices, self._tube)
+        brightness = np.maximum(self.light.shade(normals), 0.05)[:, None]
+        values = np.zeros((len(vertices), CHANNELS), np.float32)
+        start, end = self.paint.upper[hand]
+        colour = start + (end - start) * _smooth(along, 0.55, 0.65)[:, None]
+        values[:, :3] = colour * brightness**CLOTH_SHADOW_GAMMA
+        values[:, FADE] = 1 - _smooth(along, 0.1, 0.5)
+        values[:, WEAVE] = [0, hand * self.paint.weave.shape[1]]
+        return to_pixels(vertices, self.camera), self._tube, values
 
     def _join(self, pixels: np.ndarray, elbow: np.ndarray, shoulder: np.ndarray) -> np.ndarray:
         """(V,) 0..1: how far a point has gone from the elbow up the picture's own upper arm."""
@@ -161,7 +180,9 @@ class ArmPainter:
         if self.softness_px > 0:
             colour = cv2.GaussianBlur(colour, (0, 0), self.softness_px)
             alpha = cv2.GaussianBlur(alpha, (0, 0), self.softness_px)
-        return ArmLayer(top, left, colour, alpha, shadow, pad(values[..., JOIN]))
+        return ArmLayer(
+            top, left, colour, alpha, shadow, pad(values[..., JOIN]), pad(values[..., FADE])
+        )
 
     def _creases(self, covered: np.ndarray, nearness: np.ndarray) -> np.ndarray:
         """(h, w, 3) ambient occlusion: a place that lies behind its surroundings sees less of the
@@ -207,7 +228,7 @@ def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
     top, left = min(a.top for a in drawn), min(a.left for a in drawn)
     bottom = max(a.top + a.alpha.shape[0] for a in drawn)
     right = max(a.left + a.alpha.shape[1] for a in drawn)
-    total = np.zeros((bottom - top, right - left, 6), np.float32)
+    total = np.zeros((bottom - top, right - left, 7), np.float32)
     for layer in drawn:
         rows, columns = layer.box
         part = total[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
@@ -215,8 +236,9 @@ def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
         part[..., 3] += layer.alpha
         part[..., 4] += layer.shadow
         part[..., 5] += layer.join
+        part[..., 6] += layer.fade
     total /= len(layers)
-    return ArmLayer(top, left, total[..., :3], *(total[..., k] for k in (3, 4, 5)))
+    return ArmLayer(top, left, total[..., :3], *(total[..., k] for k in range(3, 7)))
 
 
 def _smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -59,6 +59,9 @@ class ArmPaint:
     """(2, V) float32: strength of the highlight."""
     lift_m: np.ndarray
     """(2, V) float32: how far the sleeve stands off the arm, along the normal."""
+    upper: np.ndarray
+    """(2, 2, 3) float32 in [0, 1]: the upper arm's colour at shoulder and elbow, for arms that the
+    picture does not show."""
     weave: np.ndarray
     """(2, h, w) float32 around 1: the cloth's own light and dark, from the picture's upper arms."""
     weave_at: np.ndarray
@@ -104,7 +107,8 @@ def paint_arms(
     albedo, cloth, gloss, lift, at = (
         np.stack(part).astype(np.float32) for part in zip(*layers, strict=True)
     )
-    return ArmPaint(albedo, cloth, gloss, lift, _same_size(weaves), at)
+    upper = np.array([(j.cloth, j.skin if j.cuff > 1 else j.cloth) for j in joins], np.float32)
+    return ArmPaint(albedo, cloth, gloss, lift, upper, _same_size(weaves), at)
 
 
 def _rest_motion() -> HandMotion:
@@ -150,7 +154,8 @@ def _joins(portrait: Portrait, plate: Plate) -> list[_Join]:
     for joint in plate.arms:
         # What the plate measured counts as cloth only where it is not an arm in the shade.
         here = joint.rgb[None].astype(np.float64)
-        cloths.append(here[0] if _unlike(here, sleeve) < _unlike(here, skin) else sleeve)
+        like_cloth = _unlike(here, sleeve) < _unlike(here, skin)
+        cloths.append(here[0] if joint.elbow_seen and like_cloth else sleeve)
         tones.append(skin)
         if joint.elbow_seen:
             pixels = _above_elbow(portrait, joint)
@@ -199,6 +204,8 @@ def _unlike(colours: np.ndarray, to: np.ndarray) -> np.ndarray:
 def _weave(plate: Plate, hand: int) -> np.ndarray:
     """(h, w) around 1: the picture's upper arm from shoulder to elbow, straightened, unlit."""
     joint = plate.arms[hand]
+    if not joint.elbow_seen:
+        return np.ones((8, 8), np.float32)
     down = joint.elbow - joint.shoulder
     length = max(float(np.linalg.norm(down)), 8.0)
     down = down / length

@@ -147,12 +147,11 @@ def _expose(
     moved_px = np.linalg.norm(camera.project(now) - camera.project(before), axis=-1)  # (2, V)
     blur_px = SHUTTER * float(np.percentile(moved_px, 95, axis=-1).max())
     exposures = int(np.clip(np.ceil(blur_px / BLUR_STEP_PX), 1, MAX_SUBFRAMES))
-    elbows_px = camera.project(elbows)
     layers = []
     for k in range(exposures):
         back = SHUTTER * k / exposures
         vertices = now + back * (before - now)
-        layers.append(painter.draw(vertices, elbows_px, shoulders_px, rig.pinned, visible))
+        layers.append(painter.draw(vertices, elbows, shoulders_px, rig.pinned, visible))
     return mean_layer(layers)
 
 
@@ -169,7 +168,7 @@ def compose(moved, layer: ArmLayer | None) -> DraftFrame:
         # into what has another colour: a sleeve's end lies over the arm, not in it.
         gap = beneath - 255 * layer.colour / np.maximum(layer.alpha, 0.05)[..., None]
         alike = np.exp(-np.square(gap / MELT_RANGE).sum(axis=-1))
-        shown = 1 - layer.join * body * alike
+        shown = 1 - body * np.maximum(layer.join * alike, layer.fade)
         beneath *= (1 - layer.alpha * shown)[..., None]
         beneath += 255 * layer.colour * shown[..., None]
         image[box] = np.clip(beneath + 0.5, 0, 255).astype(np.uint8)
