@@ -41,9 +41,11 @@ class Cuffs:
 
 def _rim(faces: np.ndarray) -> np.ndarray:
     """The border's vertices in order, counter-clockwise seen from beyond the open end."""
-    halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).tolist()
-    known = {(i, j) for i, j in halves}
-    following = {j: i for i, j in halves if (j, i) not in known}
+    halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    _, edge_of, uses = np.unique(
+        np.sort(halves, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    following = {j: i for i, j in halves[uses[edge_of.reshape(-1)] == 1].tolist()}
     first = min(following)
     order = [first]
     while following[order[-1]] != first:
