@@ -1,22 +1,24 @@
 """What several tests share: private caches, speech made from nothing, and ffmpeg to make files."""
 
+import json
 import os
 import subprocess
-import tempfile
+import wave
 from collections.abc import Callable
 from pathlib import Path
-
-# Before anything imports numba: compiled kernels in a folder of this run's own.
-os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="emo2-tests-numba-")
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 import pytest
 
 from emo2.types import NETWORK_SAMPLE_RATE_HZ, AudioClip
 
-ASSETS = Path(__file__).parents[1] / "assets"
+ROOT = Path(__file__).parents[1]
+# Before anything imports numba: compiled kernels in a folder of this checkout's own.
+os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".cache" / "numba")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+ASSETS = ROOT / "assets"
 
 
 def syllables(duration_s: float, seed: int = 0) -> np.ndarray:
@@ -62,3 +64,22 @@ def ffmpeg() -> Callable[..., None]:
         subprocess.run(command, check=True)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def example_portrait() -> Path:
+    """The first bundled character."""
+    return ASSETS / json.loads((ASSETS / "examples.json").read_text())[0]["portrait"]
+
+
+@pytest.fixture(scope="session")
+def speech_file(tmp_path_factory) -> Path:
+    """One second of `syllables` as a wav."""
+    path = tmp_path_factory.mktemp("speech") / "second.wav"
+    pcm = (syllables(1.0) * 32767).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(NETWORK_SAMPLE_RATE_HZ)
+        file.writeframes(pcm.tobytes())
+    return path
