@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numba import njit
 
+from emo2.features.appearance import to_lab
 from emo2.features.person import CHIN
 from emo2.types import NUM_HANDS, REFERENCE_SHOULDER_BREADTH_M, Portrait
 
@@ -24,6 +25,10 @@ FINGER_RADIUS_M, FOREARM_RADIUS_M, SLEEVE_RADIUS_M, UPPER_ARM_RADIUS_M = 0.016, 
 UPPER_ARM_M, FOREARM_M = 0.29, 0.25
 """Lengths of the reference body's bones."""
 HAND_LENGTH_M = 0.18
+ELBOW_CAP = 0.72
+"""In radii of the upper arm: what lies as close to its bone is upper arm or elbow."""
+SAME_CLOTH = 14.0
+"""CIELAB distance within which a colour may be the torso's cloth."""
 NEAR_ARM = 2.4
 """In radii of the arm's bones: how far an arm's own pixels may lie from them."""
 TORSO_BELOW_M, TORSO_HALF_M = (0.0, 0.12, 0.30, 0.48), (0.17, 0.155, 0.14, 0.16)
@@ -118,7 +123,9 @@ def hand_bones(portrait: Portrait, side: int) -> list[tuple[np.ndarray, np.ndarr
     return [(hand[a], hand[b], finger) for a, b in HAND_BONES]
 
 
-def torso_outline(portrait: Portrait, body: np.ndarray, uncertain: np.ndarray) -> np.ndarray:
+def torso_outline(
+    portrait: Portrait, bones: list[ArmBones], body: np.ndarray, uncertain: np.ndarray
+) -> np.ndarray:
     """(H, W) float32 in [0, 1]: the torso's own silhouette, continued behind the arms.
 
     Row by row outwards from the spine: where the person's `body` (H, W) bool ends in pixels that
@@ -134,28 +141,22 @@ def torso_outline(portrait: Portrait, body: np.ndarray, uncertain: np.ndarray) -
     plain = np.interp(below_m, TORSO_BELOW_M, TORSO_HALF_M) * metre
     scale = np.linalg.norm(portrait.shoulders[0] - portrait.shoulders[1])
     plain *= scale / (REFERENCE_SHOULDER_BREADTH_M * metre)
-    outline = np.zeros((height, width), np.float32)
-    columns = np.arange(width)
-    inside = np.ones((height, width), np.float32)
-    for sign in (1, -1):
-        departure = np.full(height, np.nan)
-        for y in rows[(below_m > 0.08)]:
-            reach = np.arange(int(spine), width) if sign > 0 else np.arange(int(spine), -1, -1)
-            reach = reach[(reach >= 0) & (reach < width)]
-            if not len(reach):
-                continue
-            line = body[y, reach]
-            end = int(np.argmin(line)) if not line.all() else len(line)
-            if 0 < end < len(line) and not uncertain[y, reach[max(end - 4, 0) : end]].any():
-                departure[y] = end - plain[y]
-        known = ~np.isnan(departure)
-        # Skirts may be as wide as they like; narrower than that is a gap in the mask.
-        known &= np.nan_to_num(departure) > -0.6 * plain
-        shift = np.interp(rows, rows[known], departure[known]) if known.any() else np.zeros(height)
-        half = plain + shift
-        inside *= np.clip(half[:, None] - (columns - spine) * sign + 0.5, 0, 1)
-    outline = inside * (below_m > 0)[:, None]
-    return outline.astype(np.float32)
+    across = np.arange(width) - spine
+    middle = int(np.clip(spine, 0, width - 1))
+    inside = np.repeat(np.float32(below_m > 0)[:, None], width, axis=1)
+    for side, sign in enumerate((1, -1)):
+        outwards = np.s_[:, middle:] if side == 0 else np.s_[:, middle::-1]
+        line, doubt = body[outwards], uncertain[outwards]
+        end = np.argmin(line, axis=1)
+        known = ~line.all(axis=1) & (end > 0) & (below_m > 0.08)
+        known &= ~doubt[rows, np.maximum(end - 1, 0)] & ~doubt[rows, np.maximum(end - 4, 0)]
+        departure = end - plain
+        # Narrower than this is a gap in the mask; wider, a sleeve, but below the elbow a skirt.
+        skirt = rows > bones[side].elbow[1] + 0.05 * metre
+        known &= (departure > -0.6 * plain) & (skirt | (departure < 0.3 * plain))
+        shift = np.interp(rows, rows[known], departure[known]) if known.any() else 0.0
+        inside *= np.clip((plain + shift)[:, None] - across * sign + 0.5, 0, 1)
+    return inside.astype(np.float32)
 
 
 def disc(radius: int) -> np.ndarray:
@@ -191,19 +192,22 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     to_rest = np.where(to_hand < 1.6, np.inf, to_rest)
     person = (matte > 0.02) & ~_face_oval(portrait)
     near_arm = (to_arm < NEAR_ARM) & (to_arm < to_rest) & person
+    # The elbow itself stays, as the picture shows it, for the new forearm to overlap.
+    near_arm &= (to_upper > ELBOW_CAP) | (to_hand < 1.6)
     # What sticks out behind the elbow is the old forearm seen end on.
     near_arm |= _past_elbow(portrait, bones, to_upper) & (to_arm < 2 * NEAR_ARM) & person
 
-    unsure = (to_arm < 1.4 * NEAR_ARM) | (to_upper < 1.2)
-    stays = torso_outline(portrait, matte > 0.5, unsure)
+    unsure = (to_arm < 1.2 * NEAR_ARM) | (to_upper < 1.2)
+    stays = torso_outline(portrait, bones, matte > 0.5, unsure)
     # An upper arm that shows beside a hand lying over it goes on behind the hand.
-    stays = np.maximum(stays, np.clip((0.75 - to_upper) * radius + 0.5, 0, 1))
+    stays = np.maximum(stays, np.clip((ELBOW_CAP - to_upper) * radius + 0.5, 0, 1))
     arm = _arm_by_colour(portrait.image, to_arm, near_arm)
     if portrait.bare_forearms:
         # Beside bare arms other colours may be a coat's hem: keep what hangs on to the torso.
-        cloth = (matte > 0.5) & ~arm & ((stays > 0.5) | (near_arm & (to_arm > 1.0)))
-        _, piece = cv2.connectedComponents(cloth.astype(np.uint8))
-        of_torso = np.unique(piece[(stays > 0.5) & cloth & ~near_arm])
+        torso = (stays > 0.5) & ~near_arm & (to_upper > 1.2) & (matte > 0.9)
+        cloth = near_arm & ~arm & (to_arm > 1.0) & _coloured_like(portrait.image, torso)
+        _, piece = cv2.connectedComponents((cloth | torso).astype(np.uint8))
+        of_torso = np.unique(piece[torso])
         hem = np.isin(piece, of_torso[of_torso > 0]) & near_arm
         hem = cv2.morphologyEx(hem.astype(np.float32), cv2.MORPH_OPEN, disc(5))
         stays = np.maximum(stays, hem)
@@ -223,6 +227,19 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     return arm_mask.astype(np.float32), alpha.astype(np.float32)
 
 
+def _coloured_like(image: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels of the colours that prevail where `sample` (H, W) bool is set."""
+    lab = to_lab(image)
+    pixels = lab[sample][::7]
+    if len(pixels) < 50:
+        return np.zeros(sample.shape, bool)
+    stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 10, 0.5)
+    cv2.setRNGSeed(0)
+    _, _, palette = cv2.kmeans(pixels, 4, None, stop, 1, cv2.KMEANS_PP_CENTERS)
+    gaps = [np.linalg.norm(lab - colour, axis=-1) for colour in palette]
+    return np.min(gaps, axis=0) < SAME_CLOTH
+
+
 def _face_oval(portrait: Portrait) -> np.ndarray:
     """(H, W) bool."""
     oval = np.zeros(portrait.image.shape[:2], np.uint8)
@@ -239,7 +256,7 @@ def _past_elbow(portrait: Portrait, bones: list[ArmBones], to_upper: np.ndarray)
         if arm.wrist is not None:
             along = arm.elbow - portrait.shoulders[side]
             past |= (x - arm.elbow[0]) * along[0] + (y - arm.elbow[1]) * along[1] > 0
-    return past & (to_upper > 0.72) & (to_upper < 1.6)
+    return past & (to_upper > ELBOW_CAP) & (to_upper < 1.6)
 
 
 def _arm_by_colour(image: np.ndarray, to_arm: np.ndarray, near_arm: np.ndarray) -> np.ndarray:
