@@ -250,8 +250,8 @@ def _stage(size: tuple[int, int], background: Frame | None) -> np.ndarray:
         picture = background.astype(np.float32)
         grey = picture.mean(axis=-1, keepdims=True)
         # A dark portrait needs little dimming for the hands to stand out, a bright one much.
-        dim = np.clip(85.0 / max(float(grey.mean()), 1.0), 0.42, 0.80)
-        return dim * (0.7 * picture + 0.3 * grey) + 12.0
+        dim = np.clip(55.0 / max(float(grey.mean()), 1.0), 0.40, 0.70)
+        return dim * (0.65 * picture + 0.35 * grey) + 12.0
     down = np.linspace(0, 1, height)[:, None, None]
     across = np.linspace(-1, 1, width)[None, :, None]
     stage = _STAGE_TOP + (_STAGE_BOTTOM - _STAGE_TOP) * down**1.3 - 8.0 * across**2
