@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import wave
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ PLAYED_JS = """async () => {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """`(pipeline, url)` of a served page with one bundled example of two seconds."""
+    """`(studio, url)` of a served page with one bundled example of two seconds."""
     from emo2.ui.layout import build_page
     from emo2.ui.theme import launch_options
 
@@ -55,16 +56,16 @@ def server(tmp_path_factory):
         file.writeframes((6000 * np.sin(np.arange(32_000) / 9)).astype("<i2").tobytes())
     row = {"name": "Mira", "portrait": "mira.png", "audio": "mira.wav", "style": "calm"}
     (folder / "examples.json").write_text(json.dumps([row]))
-    pipeline = FakePipeline()
     store = SessionStore(folder / "sessions")
-    page = build_page(Studio(pipeline, store, Worker(0.1), load_examples(folder)))
+    studio = Studio(FakePipeline(), store, Worker(0.1), load_examples(folder))
+    page = build_page(studio)
     _, url, _ = page.launch(
         server_name="127.0.0.1",
         prevent_thread_lock=True,
         quiet=True,
         **launch_options(max_file_mb=25),
     )
-    yield pipeline, url
+    yield studio, url
     page.close()
 
 
@@ -112,6 +113,15 @@ def _to_film(page) -> None:
     page.get_by_role("button", name="Render", exact=True).click()
 
 
+@contextmanager
+def _slowly(studio):
+    studio.pipeline.step_s = 0.05
+    try:
+        yield
+    finally:
+        studio.pipeline.step_s = 0.0
+
+
 def test_from_an_example_to_a_film_that_plays(visit):
     page = visit()
     _to_film(page)
@@ -127,6 +137,11 @@ def test_a_reload_brings_everything_back_and_another_visitor_sees_nothing(visit)
     page = visit()
     _to_film(page)
     page.locator("#film-clip video").wait_for()
+    page.get_by_role("tab").nth(0).click()
+    page.get_by_text("person found").wait_for()
+    page.get_by_role("button", name="Continue to the hands").click()
+    assert page.locator("#hands-clip video").is_visible(), "going back erased something"
+
     page.reload()
     page.get_by_text("person found").wait_for()
     page.get_by_role("button", name="Continue to the hands").click()
@@ -141,17 +156,28 @@ def test_a_reload_brings_everything_back_and_another_visitor_sees_nothing(visit)
 
 def test_stop_keeps_what_is_there(visit, server):
     page = visit()
-    server[0].step_s = 0.05
-    try:
+    with _slowly(server[0]):
         _to_film(page)
         page.locator("#film-progress img").wait_for()
         page.get_by_role("button", name="Stop and keep").click()
         page.get_by_text("Stopped early").wait_for()
-    finally:
-        server[0].step_s = 0.0
     played = page.evaluate(PLAYED_JS)
     assert played["error"] is None
     assert 0 < played["duration"] < 1.9
+
+
+def test_closing_the_tab_stops_the_work_and_keeps_the_frames(visit, server):
+    page, studio = visit(), server[0]
+    with _slowly(studio):
+        _to_film(page)
+        page.locator("#film-progress img").wait_for()
+        session_id = page.evaluate("sessionStorage.getItem('emo2-session')")
+        assert studio.open(session_id).busy
+        page.close()
+        assert studio.sessions.open(session_id).job.wait(10)
+    kept = studio.open(session_id)
+    assert "of 48 frames" in kept.film.text
+    assert kept.film_clip.is_file()
 
 
 def test_a_phone_shows_every_step_without_sideways_scrolling(visit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -24,6 +25,12 @@ SAVE_SESSION_JS = "(id) => { try { sessionStorage.setItem('emo2-session', id) } 
 LOAD_SESSION_JS = (
     "() => { try { return sessionStorage.getItem('emo2-session') || '' } catch (e) { return '' } }"
 )
+NAME_STEPS_JS = f"""() => {{
+  const names = {json.dumps(words.STEP_LABELS)}
+  const tabs = document.querySelectorAll('#steps [role=tab]')
+  tabs.forEach((tab, i) => tab.setAttribute('aria-label', `${{i + 1}} ${{names[i]}}`))
+}}"""
+"""Where the steps' labels are hidden for want of room, a screen reader still needs their names."""
 PLAY_TOGETHER_JS = """() => {
   const videos = [...document.querySelectorAll('#film-side-by-side video')]
   videos.forEach((video, i) => { video.currentTime = 0; video.muted = i > 0; video.play() })
@@ -70,6 +77,7 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
     page.load(lambda id: id, c.session_box, s, js=LOAD_SESSION_JS, **UI_ONLY, **PRIVATE).then(
         shown(studio.open), s, **quick
     )
+    page.load(None, None, None, js=NAME_STEPS_JS, **PRIVATE)
     # The browser never sees a `gr.State`; a hidden box hands the id to its tab, for a reload.
     c.session_box.change(None, c.session_box, None, js=SAVE_SESSION_JS, **PRIVATE)
     page.load(style_choices, None, c.style, show_progress="hidden", **PRIVATE)

@@ -25,7 +25,7 @@ from emo2.types import HandMotion
 from emo2.ui.screen import Busy, Screen, Step, show
 from emo2.ui.session import Film, Hands, Session, SessionStore, Voice
 from emo2.ui.uploads import Limits, read_motion, take_portrait, take_voice
-from emo2.ui.words import refusal
+from emo2.ui.words import refusal, spoken
 from emo2.ui.worker import Job, Worker
 
 STOPPED = "Stopped. What was there before is unchanged."
@@ -138,7 +138,7 @@ class Studio:
             return self.pipeline.gesture(voice.audio, **settings, on_step=job.on_step)
 
         pace = "usual speed" if speed is None else f"speed {speed:.2f}"
-        label = f"{style or 'automatic style'}, {pace}, seed {seed}"
+        label = f"{spoken(style or 'automatic')}, {pace}, seed {seed}"
         yield from self._make_hands(session, imagine, label, settings)
 
     def import_hands(self, session_id: str | None, path: str | None) -> Iterator[Busy | Screen]:

@@ -97,6 +97,7 @@ def _hands(c: SimpleNamespace, studio: Studio) -> None:
                 label="Hands over the dimmed portrait",
                 visible=False,
                 height=480,
+                elem_classes="emo-picture",
                 interactive=False,
                 elem_id="hands-clip",
                 buttons=[],
@@ -104,6 +105,7 @@ def _hands(c: SimpleNamespace, studio: Studio) -> None:
             c.framed = gr.Image(
                 label="Your portrait as the film frames it",
                 height=480,
+                elem_classes="emo-picture",
                 interactive=False,
                 buttons=[],
                 alt_text="The framed portrait",
@@ -180,17 +182,24 @@ def _film(c: SimpleNamespace, studio: Studio) -> None:
             c.film_portrait = gr.Image(
                 label="Portrait",
                 height=420,
+                elem_classes="emo-picture",
                 interactive=False,
                 buttons=[],
                 min_width=240,
                 alt_text="The framed portrait",
             )
             c.film_hands = gr.Video(
-                label="Hands", height=420, interactive=False, buttons=[], min_width=240
+                label="Hands",
+                height=420,
+                elem_classes="emo-picture",
+                interactive=False,
+                buttons=[],
+                min_width=240,
             )
             c.film_clip = gr.Video(
                 label="Film",
                 height=420,
+                elem_classes="emo-picture",
                 interactive=False,
                 buttons=[],
                 min_width=240,

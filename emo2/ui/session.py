@@ -8,7 +8,7 @@ deleted, files first, when nobody has used it for `retention_s`.
 
 from __future__ import annotations
 
-import getpass
+import os
 import secrets
 import shutil
 import tempfile
@@ -113,7 +113,7 @@ class SessionStore:
     """All sessions of this server."""
 
     def __init__(self, root: Path | None = None, retention_s: float = DAY_S) -> None:
-        self.root = root or Path(tempfile.gettempdir()) / f"emo2-studio-{getpass.getuser()}"
+        self.root = root or Path(tempfile.gettempdir()) / f"emo2-studio-{os.getuid()}"
         self.retention_s = retention_s
         self._sessions: dict[str, Session] = {}
         self._guard = threading.Lock()
