@@ -30,9 +30,12 @@ SHADOW_STRENGTH = 0.42
 SHADOW_REACH_M = 0.07
 # The elbow's end fades into the picture's upper arm over this length.
 JOIN_M = 0.045
-# What the rasteriser interpolates for us, after the lit colour in 0..2.
-JOIN, FADE, CLOTH, WEAVE = 3, 4, 5, slice(6, 8)
-CHANNELS = 8
+# What the rasteriser interpolates for us, after the lit skin in 0..2.
+SHADE, JOIN, FADE, FROM_CUFF, CLOTH_AT = 3, 4, 5, 6, slice(7, 9)
+CHANNELS = 9
+# Under a cuff skin lies in shade; a hem runs along it.
+CUFF_SHADE, CUFF_SHADE_M = 0.35, 0.006
+HEM, HEM_AT_M, HEM_WIDTH_M = 0.10, 0.011, 0.0011
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class ArmPainter:
         blur."""
         self.faces, self.blend, self.paint = faces, blend, paint
         self.light, self.camera, self.softness_px = light, camera, softness_px
-        self._weave, self._tube = np.concatenate(paint.weave), tube_faces()
+        self._cloth, self._tube = np.concatenate(paint.cloth), tube_faces()
 
     def draw(
         self,
@@ -121,32 +124,31 @@ class ArmPainter:
         return self._finish(raster) if raster.alpha.size else None
 
     def _light_up(self, hand: int, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Points (V, 3) [px, px, m from the camera]; (V, 8) lit colour, JOIN to WEAVE."""
+        """Points (V, 3) [px, px, m from the camera] and what is interpolated, (V, CHANNELS)."""
         paint, faces = self.paint, self.faces[hand]
         lift = paint.lift_m[hand, :, None]
         vertices = vertices + lift * vertex_normals(vertices, faces)
         normals = vertex_normals(vertices, faces)
-        brightness = self.light.shade(normals)[:, None]
-        cloth = paint.cloth[hand, :, None]
-        gamma = SKIN_SHADOW_GAMMA + (CLOTH_SHADOW_GAMMA - SKIN_SHADOW_GAMMA) * cloth
+        shade = np.maximum(self.light.shade(normals), 0.05)
         values = np.zeros((len(vertices), CHANNELS), np.float32)
-        values[:, :3] = paint.albedo[hand] * np.maximum(brightness, 0.05) ** gamma
+        values[:, :3] = paint.skin[hand] * shade[:, None] ** SKIN_SHADOW_GAMMA
         values[:, :3] += (paint.gloss[hand] * self.light.highlight(normals, 20.0))[:, None]
-        values[:, CLOTH] = paint.cloth[hand]
-        values[:, WEAVE] = paint.weave_at[hand] + [0, hand * self.paint.weave.shape[1]]
+        values[:, SHADE] = shade
+        values[:, FROM_CUFF] = paint.from_cuff_m[hand]
+        values[:, CLOTH_AT] = paint.cloth_at[hand] + [0, hand * paint.cloth.shape[1]]
         return to_pixels(vertices, self.camera), values
 
     def _upper_arm(self, hand: int, shoulder: np.ndarray, elbow: np.ndarray):
         """Points, faces and values of an upper arm that melts into the torso at the shoulder."""
         vertices, along = tube_vertices(shoulder, elbow)
-        normals = vertex_normals(vertices, self._tube)
-        brightness = np.maximum(self.light.shade(normals), 0.05)[:, None]
+        shade = np.maximum(self.light.shade(vertex_normals(vertices, self._tube)), 0.05)
         values = np.zeros((len(vertices), CHANNELS), np.float32)
-        start, end = self.paint.upper[hand]
-        colour = start + (end - start) * _smooth(along, 0.55, 0.65)[:, None]
-        values[:, :3] = colour * brightness**CLOTH_SHADOW_GAMMA
+        values[:, :3] = self.paint.elbow_skin[hand] * shade[:, None] ** SKIN_SHADOW_GAMMA
+        values[:, SHADE] = shade
         values[:, FADE] = 1 - _smooth(along, 0.1, 0.5)
-        values[:, WEAVE] = [0, hand * self.paint.weave.shape[1]]
+        length = np.linalg.norm(elbow - shoulder)
+        values[:, FROM_CUFF] = (self.paint.upper_cuff[hand] - along) * length
+        values[:, CLOTH_AT] = [0, hand * self.paint.cloth.shape[1]]
         return to_pixels(vertices, self.camera), self._tube, values
 
     def _join(self, pixels: np.ndarray, elbow: np.ndarray, shoulder: np.ndarray) -> np.ndarray:
@@ -171,10 +173,7 @@ class ArmPainter:
         covered = raster.alpha > 0
         nearness = np.where(covered, self.camera.distance_m - raster.depth, 0).astype(np.float32)
         values = raster.attributes
-        at = np.ascontiguousarray(values[..., WEAVE])
-        weave = cv2.remap(self._weave, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        cloth = 1 + values[..., CLOTH] * (weave - 1)
-        colour = values[..., :3] * self._creases(covered, nearness) * cloth[..., None]
+        colour = self._dress(values) * self._creases(covered, nearness)
         colour, alpha = pad(colour * raster.alpha[..., None]), pad(raster.alpha)
         shadow = self._shadow(alpha, pad(nearness))
         if self.softness_px > 0:
@@ -183,6 +182,20 @@ class ArmPainter:
         return ArmLayer(
             top, left, colour, alpha, shadow, pad(values[..., JOIN]), pad(values[..., FADE])
         )
+
+    def _dress(self, values: np.ndarray) -> np.ndarray:
+        """(h, w, 3) skin and, inside the cuff, the sleeve."""
+        inside_m = values[..., FROM_CUFF]
+        if inside_m.max() <= -CUFF_SHADE_M:
+            return values[..., :3]
+        at = np.ascontiguousarray(values[..., CLOTH_AT])
+        cloth = cv2.remap(self._cloth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        hem = HEM * np.exp(-np.square((inside_m - HEM_AT_M) / HEM_WIDTH_M))
+        cloth *= (values[..., SHADE] * (1 - hem))[..., None] ** CLOTH_SHADOW_GAMMA
+        under = CUFF_SHADE * np.exp(-np.square(np.minimum(inside_m, 0) / CUFF_SHADE_M))
+        skin = values[..., :3] * (1 - under)[..., None] ** SKIN_SHADOW_GAMMA
+        sleeve = np.clip(inside_m * self.camera.pixels_per_metre + 0.5, 0, 1)[..., None]
+        return skin + (cloth - skin) * sleeve
 
     def _creases(self, covered: np.ndarray, nearness: np.ndarray) -> np.ndarray:
         """(h, w, 3) ambient occlusion: a place that lies behind its surroundings sees less of the

@@ -28,22 +28,25 @@ FINGERTIP_TINT = np.array([1.02, 0.94, 0.925])
 NAIL_TINT = np.array([1.05, 0.985, 0.98])
 # Joints whose backs are knuckles (MANO order: every finger joint), and the radius of the mark [m].
 KNUCKLE_RADIUS_M = 0.0075
-SLEEVE_THICKNESS_M = 0.006
-FOLD_M = 0.0016
-SKIN_MOTTLE = 0.018
-WEAVE_SPAN, WEAVE_RANGE = 0.8, (0.75, 1.25)
-"""How much of the upper arm's length is used as cloth, and how far it may go from its mean."""
+SKIN_MOTTLE = 0.014
+CUFF_M, FOLD_M = 0.004, 0.0018
+"""How far a sleeve stands off the skin, and how high its folds are."""
+CLOTH_SPAN, CLOTH_RANGE, CLOTH_DETAIL = 0.8, (0.82, 1.18), 0.12
+"""How much of the upper arm's length is used as cloth, how far it may go from its mean, and what
+counts as its detail, in widths of the arm."""
 LONG_SLEEVE_CUFF = 0.10
 """Where a long sleeve ends, as a share of the way from wrist to elbow."""
 ROLLED_SLEEVE_CUFF = 0.78
 NO_SLEEVE = 2.0
+SHORT_SLEEVE = 0.6
+"""Where a short sleeve ends on the upper arm, as a share of the way from shoulder to elbow."""
 SKIN_UNLIKE = 0.07
 """A pixel that differs more than this from the skin tone (see `_unlike`) is no skin."""
 BARE_ELBOW = 0.3
 """The share of skin above the elbow from which on the elbow is bare."""
 ELBOW_LIGHT = (0.90, 1.08)
 ELBOW_RADIUS_M = 0.0405
-BARE_HALF_M, SLEEVE_HALF_M = (0.034, 0.046), (0.040, 0.056)
+BARE_HALF_M, SLEEVE_HALF_M = (0.034, 0.046), (0.040, 0.052)
 """How thin and thick an arm may be drawn at the elbow, whatever was measured."""
 
 
@@ -51,21 +54,22 @@ BARE_HALF_M, SLEEVE_HALF_M = (0.034, 0.046), (0.040, 0.056)
 class ArmPaint:
     """The surface of both arms; `V` vertices each."""
 
-    albedo: np.ndarray
-    """(2, V, 3) float32 in [0, 1]: colour as lit from the front."""
-    cloth: np.ndarray
-    """(2, V) float32 in [0, 1]: 1 on the sleeve, 0 on skin."""
+    skin: np.ndarray
+    """(2, V, 3) float32 in [0, 1]: its colour as lit from the front."""
     gloss: np.ndarray
-    """(2, V) float32: strength of the highlight."""
+    """(2, V) float32: strength of the skin's highlight."""
+    from_cuff_m: np.ndarray
+    """(2, V) float32: how far a vertex lies inside the sleeve, negative on the bare part."""
     lift_m: np.ndarray
-    """(2, V) float32: how far the sleeve stands off the arm, along the normal."""
-    upper: np.ndarray
-    """(2, 2, 3) float32 in [0, 1]: the upper arm's colour at shoulder and elbow, for arms that the
-    picture does not show."""
-    weave: np.ndarray
-    """(2, h, w) float32 around 1: the cloth's own light and dark, from the picture's upper arms."""
-    weave_at: np.ndarray
-    """(2, V, 2) float32: column and row of `weave` that lie on a vertex."""
+    """(2, V) float32: how far the surface stands off the arm model's, along the normal."""
+    cloth: np.ndarray
+    """(2, h, w, 3) float32 in [0, 1]: the sleeves, unlit, from the picture's upper arms."""
+    cloth_at: np.ndarray
+    """(2, V, 2) float32: column and row of `cloth` that lie on a vertex."""
+    elbow_skin: np.ndarray
+    """(2, 3) float32 in [0, 1]: skin of the upper arm, where a whole arm has to be drawn."""
+    upper_cuff: np.ndarray
+    """(2,) float32: where a drawn upper arm's sleeve ends, as a share of shoulder to elbow."""
 
 
 def paint_arms(
@@ -79,8 +83,8 @@ def paint_arms(
     along = np.asarray(arm_model.blend, np.float64)  # (V,) 0 at the wrist, 1 at the elbow
     noise = np.random.default_rng(seed)
     grain = 1 + _photo_grain(portrait) * noise.standard_normal((NUM_HANDS, len(along), 1))
-    weaves = [_weave(plate, hand) for hand in range(NUM_HANDS)]
     joins = _joins(portrait, plate)
+    cloths = [_straight_cloth(plate, hand, joins[hand].cloth) for hand in range(NUM_HANDS)]
     layers = []
     for hand in range(NUM_HANDS):
         join, cuff = joins[hand], joins[hand].cuff
@@ -88,27 +92,27 @@ def paint_arms(
         # The picture's own tone takes over on the way to the elbow.
         skin = _mix(skin, join.skin, _smooth(along, 0.25, 0.9))
         skin = skin * (1 + SKIN_MOTTLE * _mottle(vertices[hand], noise)[:, None])
-        cloth = _smooth(along, cuff - 0.012, cuff + 0.012)
         around = np.arctan2(vertices[hand, :, 1] - joints[hand, 0, 1], vertices[hand, :, 2])
-        under_cuff = np.exp(-(((along - cuff) / 0.03) ** 2)) * (1 - cloth)
-        albedo = _mix(skin * (1 - 0.28 * under_cuff[:, None]), join.cloth, cloth)
         half_m = plate.arms[hand].width_px / portrait.camera.pixels_per_metre / 2
         swell = np.clip(half_m, *(SLEEVE_HALF_M if cuff < 1 else BARE_HALF_M)) - ELBOW_RADIUS_M
-        folds = FOLD_M * _folds(along, around, noise)
-        lift = swell * _smooth(along, 0.1, 1.0) + cloth * (SLEEVE_THICKNESS_M + folds)
-        gloss = (1 - cloth) * (0.055 + 0.20 * np.asarray(arm_model.nail))
-        rows, columns = weaves[hand].shape
+        stand_off = CUFF_M + FOLD_M * _folds(along, around, noise)
+        lift = swell * _smooth(along, 0.1, 1.0)
+        lift += stand_off * _smooth(along, cuff - 0.01, cuff + 0.01)
+        gloss = 0.055 + 0.20 * np.asarray(arm_model.nail)
+        rows, columns = cloths[hand].shape[:2]
         # The cloth goes on from the elbow, turned back as if mirrored; also behind the arm.
         onward = (1 - along) * FOREARM_LENGTH_M * portrait.camera.pixels_per_metre
         at = np.stack(
             [(0.5 + 0.46 * np.sin(around)) * columns, rows - 1 - np.minimum(onward, rows - 1)], -1
         )
-        layers.append((np.clip(albedo * grain[hand], 0, 1), cloth, gloss, lift, at))
-    albedo, cloth, gloss, lift, at = (
+        inside = (along - cuff) * FOREARM_LENGTH_M
+        layers.append((np.clip(skin * grain[hand], 0, 1), gloss, inside, lift, at))
+    skin, gloss, inside, lift, at = (
         np.stack(part).astype(np.float32) for part in zip(*layers, strict=True)
     )
-    upper = np.array([(j.cloth, j.skin if j.cuff > 1 else j.cloth) for j in joins], np.float32)
-    return ArmPaint(albedo, cloth, gloss, lift, upper, _same_size(weaves), at)
+    elbow_skin = np.array([join.skin for join in joins], np.float32)
+    upper_cuff = np.array([SHORT_SLEEVE if j.cuff > 1 else NO_SLEEVE for j in joins], np.float32)
+    return ArmPaint(skin, gloss, inside, lift, _same_size(cloths), at, elbow_skin, upper_cuff)
 
 
 def _rest_motion() -> HandMotion:
@@ -201,33 +205,31 @@ def _unlike(colours: np.ndarray, to: np.ndarray) -> np.ndarray:
     return np.hypot(np.linalg.norm(shares, axis=-1), 0.07 * brightness)
 
 
-def _weave(plate: Plate, hand: int) -> np.ndarray:
-    """(h, w) around 1: the picture's upper arm from shoulder to elbow, straightened, unlit."""
+def _straight_cloth(plate: Plate, hand: int, cloth: np.ndarray) -> np.ndarray:
+    """(h, w, 3) in [0, 1]: the picture's upper arm from shoulder to elbow, straightened, unlit."""
     joint = plate.arms[hand]
     if not joint.elbow_seen:
-        return np.ones((8, 8), np.float32)
+        return np.broadcast_to(cloth, (8, 8, 3)).astype(np.float32)
     down = joint.elbow - joint.shoulder
     length = max(float(np.linalg.norm(down)), 8.0)
     down = down / length
     across = np.array([down[1], -down[0]]) * (0.9 * joint.width_px / 2)
-    rows, columns = max(8, round(WEAVE_SPAN * length)), max(8, round(0.9 * joint.width_px))
-    start = joint.elbow - WEAVE_SPAN * length * down
-    to_picture = np.column_stack([2 * across / columns, down, start - across])
-    grey = cv2.cvtColor(plate.body, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    rows, columns = max(8, round(CLOTH_SPAN * length)), max(8, round(0.9 * joint.width_px))
+    start = joint.elbow - CLOTH_SPAN * length * down
     strip = cv2.warpAffine(
-        grey,
-        to_picture.astype(np.float64),
+        plate.body.astype(np.float32),
+        np.column_stack([2 * across / columns, down, start - across]).astype(np.float64),
         (columns, rows),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
     # The light on the upper arm is not the light on the forearm: keep folds and threads alone.
-    unlit = strip / np.maximum(cv2.GaussianBlur(strip, (0, 0), 0.22 * columns), 1)
-    return np.clip(unlit, *WEAVE_RANGE)
+    unlit = strip / np.maximum(cv2.GaussianBlur(strip, (0, 0), CLOTH_DETAIL * columns), 8)
+    return np.clip(cloth * np.clip(unlit, *CLOTH_RANGE), 0, 1).astype(np.float32)
 
 
 def _same_size(images: list[np.ndarray]) -> np.ndarray:
-    """(n, h, w): images of different sizes in one array, their last rows and columns repeated."""
+    """(n, h, w, 3): images of different sizes in one array, their last pixels repeated."""
     height, width = (max(image.shape[k] for image in images) for k in (0, 1))
     edges = [(0, height - i.shape[0], 0, width - i.shape[1]) for i in images]
     return np.stack(
