@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from emo2.draft.joints import ArmJoint, arm_joint
-from emo2.draft.limbs import UPPER_ARM_RADIUS_M, arm_bones, cut_arms, disc, distance_to_bones
+from emo2.draft.limbs import UPPER_ARM_RADIUS_M, arm_bones, distance_to_bones
+from emo2.draft.removal import cut_arms, disc
 from emo2.features.appearance import CLOTH_CHROMA, face_skin_lab, to_lab
 from emo2.features.inpaint import fill_holes
 from emo2.features.person import CHIN
