@@ -65,8 +65,13 @@ class LinearAutoencoder(ModelMixin, ConfigMixin):
         energy, vectors = torch.linalg.eigh(moment)  # ascending
         energy, vectors = energy.flip(0)[:latent_channels], vectors.flip(1)[:, :latent_channels]
         signs = torch.where(vectors.sum(0) < 0, -1.0, 1.0)  # eigenvectors come without a sign
-        std = tuple(round(value, 6) for value in energy.clamp_min(1e-8).sqrt().tolist())
-        fitted = cls(latent_channels, patch_size, latents_std=std)
+        # At least 1 % of the first: what these pictures hardly have must not blow up in others.
+        std = energy.clamp_min(1e-4 * energy[0].item()).sqrt()
+        fitted = cls(
+            latent_channels,
+            patch_size,
+            latents_std=tuple(round(value, 6) for value in std.tolist()),
+        )
         fitted.basis.data = (
             (vectors * signs).T.reshape(-1, 3, patch_size, patch_size).float().contiguous()
         )

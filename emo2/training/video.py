@@ -1,0 +1,193 @@
+"""Train Stage 2: `python -m emo2 train video --people DIR --out runs/video [--steps N] [--resume]`.
+
+1. Films a corpus of drawn people with the draft renderer (`video_corpus`), once.
+2. Fits the linear latents to it, in closed form.
+3. Trains the pipeline's own parts to turn spoilt drafts into drafts (`video_loss`).
+4. Judges the film on people it has not seen (`video_gate`) and writes `checkpoint/`.
+
+Every step's data and noise follow from (seed, step) alone, so a resumed run is the run it resumes.
+The run folder holds `config.json` with the git commit, `log.csv`, `state/`, `report.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import dataclasses
+import json
+import math
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from emo2.draft.renderer import DraftRenderer
+from emo2.errors import InputError
+from emo2.features.audio import AudioEncoder
+from emo2.hands.arm import ArmModel
+from emo2.hands.model import HandModel
+from emo2.stage2.latents import LinearAutoencoder
+from emo2.stage2.pipeline import Stage2Pipeline
+from emo2.training.video_corpus import Studio, VideoClip, build_corpus
+from emo2.training.video_gate import judge
+from emo2.training.video_loss import VideoLoss, draw_batch
+from emo2.training.video_model import DEMO, VideoSize, build_pipeline
+
+LATENT_CHANNELS, PATCH_SIZE = 16, 8
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """Every number of a run; saved beside the weights."""
+
+    size: VideoSize = DEMO
+    seed: int = 0
+    clips: int = 80
+    held_out_clips: int = 6
+    steps: int = 2000
+    short_frames: int = 4
+    """Most steps see a stretch this long, since faults last; the others a whole clip, for the
+    temporal modules."""
+    whole_clip_share: float = 0.08
+    learning_rate: float = 6e-4
+    warmup_steps: int = 50
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    drop_audio: float = 0.2
+    drop_reference: float = 0.05
+    drop_guidance: float = 0.05
+    drop_past: float = 0.7
+    """How often a clip has no motion frames, as the first of a film."""
+    save_every: int = 100
+
+
+def train(
+    config: VideoConfig, pipeline: Stage2Pipeline, clips: list[VideoClip], out: Path, resume: bool
+) -> None:
+    """Trains `pipeline` in place."""
+    accelerator = Accelerator()
+    torch.manual_seed(config.seed)
+    loss = VideoLoss(pipeline)
+    optimiser = torch.optim.AdamW(
+        loss.trainable(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: ramp(step, config))
+    loss, optimiser, schedule = accelerator.prepare(loss, optimiser, schedule)
+    first = load_state(accelerator, out) if resume else 0
+    with (out / "log.csv").open("a" if resume else "w", newline="") as file:
+        log = csv.writer(file)
+        if not resume:
+            log.writerow(["step", "loss", "learning_rate", "seconds"])
+        for step in tqdm(range(first, config.steps), initial=first, total=config.steps):
+            began = time.perf_counter()
+            batch = draw_batch(config, pipeline, clips, step).to(accelerator.device)
+            value = loss(batch)
+            accelerator.backward(value)
+            accelerator.clip_grad_norm_(loss.parameters(), config.grad_clip)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad()
+            rate, seconds = schedule.get_last_lr()[0], time.perf_counter() - began
+            log.writerow([step, f"{value.item():.6f}", f"{rate:.3e}", f"{seconds:.2f}"])
+            if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+                file.flush()
+                save_state(accelerator, out, step + 1)
+    loss.requires_grad_(False)
+
+
+def ramp(step: int, config: VideoConfig) -> float:
+    """Learning rate as a share of its peak: a short warm-up, then a cosine to zero."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
+
+
+def save_state(accelerator: Accelerator, out: Path, step: int) -> None:
+    """Everything a resumed run needs."""
+    accelerator.save_state(out / "state")
+    (out / "state" / "step.json").write_text(json.dumps({"step": step}))
+
+
+def load_state(accelerator: Accelerator, out: Path) -> int:
+    """Continues from `state/`; returns the number of steps already done."""
+    marker = out / "state" / "step.json"
+    if not marker.is_file():
+        raise InputError("--resume", "needs a run that saved its state", out, "Leave it out.")
+    accelerator.load_state(out / "state")
+    return json.loads(marker.read_text())["step"]
+
+
+def fit_latents(clips: list[VideoClip]) -> LinearAutoencoder:
+    """The linear latents that keep most of these clips' drafts and portraits."""
+    frames = [picture for clip in clips for picture in (clip.portrait, clip.draft[0])]
+    side = min(min(frame.shape[:2]) for frame in frames) // PATCH_SIZE * PATCH_SIZE
+    pictures = np.stack([frame[-side:, -side:] for frame in frames]).transpose(0, 3, 1, 2)
+    images = torch.from_numpy(pictures.astype(np.float32) / 127.5 - 1)
+    return LinearAutoencoder.fit(images, LATENT_CHANNELS, PATCH_SIZE)
+
+
+def save_checkpoint(pipeline: Stage2Pipeline, folder: Path) -> None:
+    """The product's folder: half precision, but the fixed latents in full (they are
+    orthonormal)."""
+    halved = copy.deepcopy(pipeline)
+    for part in (
+        halved.reference_net,
+        halved.unet,
+        halved.guidance_encoder,
+        halved.audio_projection,
+    ):
+        part.half()
+    halved.save_pretrained(folder)
+
+
+def describe(config: VideoConfig, people: Path) -> dict:
+    """The run, so that it can be repeated."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    return {**dataclasses.asdict(config), "people": people.name, "git": commit.stdout.strip()}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m emo2 train video`."""
+    parser = argparse.ArgumentParser(prog="emo2 train video", description=__doc__.split("\n")[0])
+    parser.add_argument("--people", type=Path, required=True, help="portraits to learn from")
+    parser.add_argument("--held-out", type=Path, default=Path("assets"), help="to judge by")
+    parser.add_argument("--weights", type=Path, default=Path("checkpoints/demo"))
+    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    parser.add_argument("--steps", type=int, default=VideoConfig.steps)
+    parser.add_argument("--clips", type=int, default=VideoConfig.clips)
+    parser.add_argument("--seed", type=int, default=VideoConfig.seed)
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    options = parser.parse_args(argv)
+    config = VideoConfig(seed=options.seed, steps=options.steps, clips=options.clips)
+    options.out.mkdir(parents=True, exist_ok=True)
+    about = json.dumps(describe(config, options.people), indent=1)
+    (options.out / "config.json").write_text(about + "\n")
+
+    encoder = AudioEncoder.from_pretrained(options.weights / "audio")
+    hands = options.weights / "hands"
+    renderer = DraftRenderer(ArmModel.from_pretrained(hands), HandModel.from_pretrained(hands))
+    studio = Studio(renderer, encoder, config.size.motion_frames + config.size.clip_length)
+    torch.manual_seed(config.seed)
+    blank = build_pipeline(
+        config.size, LinearAutoencoder(LATENT_CHANNELS, PATCH_SIZE), encoder.width
+    )
+    seen, unseen = (
+        build_corpus(people, options.out / name, count, config.seed, studio, blank.working_size)
+        for people, name, count in (
+            (options.people, "corpus", config.clips),
+            (options.held_out, "held-out", config.held_out_clips),
+        )
+    )
+    torch.manual_seed(config.seed)
+    pipeline = build_pipeline(config.size, fit_latents(seen), encoder.width)
+    train(config, pipeline, seen, options.out, options.resume)
+    save_checkpoint(pipeline, options.out / "checkpoint")
+    report = judge(pipeline, unseen, config.seed)
+    (options.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1))
+    return 0
