@@ -28,12 +28,6 @@ class FakePipeline:
         self.running = 0
         self.most_at_once = 0
 
-    @property
-    def audio_encoder(self):
-        return None
-
-    hand_model = draft = audio_encoder
-
     def analyse(self, image: np.ndarray) -> Portrait:
         if image.mean() < 16:
             raise InputError(
@@ -81,13 +75,15 @@ class FakePipeline:
         noise = np.random.default_rng(seed)
         for done in range(1, count + 1):
             self._work()
-            on_step(Progress(stage, done, count))
+            if on_step:
+                on_step(Progress(stage, done, count))
             yield noise.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
 
     def _steps(self, stage, count, on_step) -> None:
         for done in range(1, count + 1):
             self._work()
-            on_step(Progress(stage, done, count))
+            if on_step:
+                on_step(Progress(stage, done, count))
 
     def _work(self) -> None:
         self.running += 1

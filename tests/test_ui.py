@@ -145,6 +145,21 @@ def test_examples_fill_both_boxes_and_the_style(tmp_path, voice, portrait):
     assert studio.set_portrait(screen.session_id, str(portrait)).marked == screen.marked
 
 
+def test_warming_up_works_in_the_background_before_the_first_visitor(tmp_path, voice, portrait):
+    (tmp_path / "examples.json").write_text(
+        json.dumps([{"name": "Mira", "portrait": "portrait.png", "audio": "voice.wav"}])
+    )
+    studio = _studio(FakePipeline(0.01), tmp_path, examples=load_examples(tmp_path))
+    studio.worker.run_quietly(studio.warm_up)
+    reports = [
+        r.report
+        for r in studio.generate_hands(_ready(studio, voice, portrait), "", None, 0)
+        if isinstance(r, Busy)
+    ]
+    assert reports[0].waiting
+    assert studio.pipeline.most_at_once == 1
+
+
 # Nothing is lost -----------------------------------------------------------------------------
 
 

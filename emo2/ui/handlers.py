@@ -11,17 +11,18 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from emo2.errors import Cancelled, InputError
-from emo2.media import frame_count, write_video
+from emo2.media import frame_count, load_audio, load_image, write_video
 from emo2.motion.formats import save_npz
 from emo2.pipeline import EMO2Pipeline
 from emo2.provenance.recipe import file_hash, film_metadata, film_recipe
-from emo2.types import HandMotion
+from emo2.types import NETWORK_SAMPLE_RATE_HZ, AudioClip, HandMotion
 from emo2.ui.screen import Busy, Screen, Step, show
 from emo2.ui.session import Film, Hands, Session, SessionStore, Voice
 from emo2.ui.uploads import Limits, read_motion, take_portrait, take_voice
@@ -249,13 +250,17 @@ class Studio:
         return random.randrange(10_000)
 
     def warm_up(self) -> None:
-        """Load what the first visitor will need, before they need it."""
-        _ = (
-            self.pipeline.styles,
-            self.pipeline.audio_encoder,
-            self.pipeline.hand_model,
-            self.pipeline.draft,
-        )
+        """Draft half a second of the first example: what the first visitor needs is then loaded
+        and compiled."""
+        for example in self.examples[:1]:
+            portrait = self.pipeline.analyse(load_image(example.portrait))
+            audio = AudioClip(load_audio(example.audio).samples[: NETWORK_SAMPLE_RATE_HZ // 2])
+            motion = self.pipeline.gesture(audio)
+            for frames in (
+                self.pipeline.preview(motion, portrait),
+                self.pipeline.render(portrait, audio, motion, renderer="draft"),
+            ):
+                deque(frames, maxlen=0)
 
     # -----------------------------------------------------------------------------------------
 
