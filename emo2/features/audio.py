@@ -1,8 +1,9 @@
-"""Speech as a network hears it: wav2vec 2.0 hidden states, one row per film frame (paper, section 3.1).
+"""Speech as a network hears it: wav2vec 2.0 hidden states, one row per film frame (paper, 3.1).
 
-In: an `AudioClip` (mono, 16 kHz). Out: `AudioFeatures` (T, D), T = ceil(duration * fps). The encoder is transformers'
-`Wav2Vec2Model`, of any size: the demo's has 2 layers of 128 and was trained together with Stage 1; wav2vec2-base has
-12 of 768. Long speech is heard in overlapping chunks, so memory does not grow with its length.
+In: an `AudioClip` (mono, 16 kHz). Out: `AudioFeatures` (T, D), T = ceil(duration * fps). The
+encoder is transformers' `Wav2Vec2Model`, of any size: the demo's has 2 layers of 128 and was
+trained together with Stage 1; wav2vec2-base has 12 of 768. Long speech is heard in overlapping
+chunks, so memory does not grow with its length.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from emo2.types import AudioClip, AudioFeatures
 DEFAULT_CHUNK_S = 18.0
 DEFAULT_MARGIN_S = 1.0
 SILENCE_RMS = 1e-3
-"""Clips quieter than this (-60 dBFS) are silence: their noise floor must not be blown up to speech level."""
+"""Clips quieter than this (-60 dBFS) are silence: their noise floor must not be blown up to speech
+level."""
 
 
 class AudioEncoder:
     """A wav2vec 2.0 checkpoint folder, ready to listen.
 
-    The folder is what transformers saves: `config.json`, `model.safetensors`, `preprocessor_config.json`. The config may
-    hold `chunk_s` and `margin_s`: seconds of speech heard at once, and how much of a neighbour is heard on either side.
+    The folder is what transformers saves: `config.json`, `model.safetensors`,
+    `preprocessor_config.json`. The config may hold `chunk_s` and `margin_s`: seconds of speech
+    heard at once, and how much of a neighbour is heard on either side.
     """
 
     def __init__(self, model: Wav2Vec2Model, extractor: Wav2Vec2FeatureExtractor) -> None:
@@ -102,7 +105,7 @@ class AudioEncoder:
         return AudioFeatures(torch.cat(rows).float().cpu().numpy(), fps)
 
     def normalise(self, samples: np.ndarray) -> np.ndarray:
-        """Samples as the checkpoint's extractor wants them: of zero mean and unit variance, but silence stays silent."""
+        """Samples as the extractor wants them: zero mean, unit variance; silence stays silent."""
         samples = np.nan_to_num(np.asarray(samples, dtype=np.float32)).clip(-1, 1)
         if np.sqrt(np.mean(np.square(samples, dtype=np.float64))) < SILENCE_RMS:
             return np.zeros_like(samples)
@@ -113,10 +116,10 @@ class AudioEncoder:
 
 
 def listen(model: Wav2Vec2Model, samples: Tensor, seconds: Tensor, sample_rate_hz: int) -> Tensor:
-    """Hidden states at given moments: samples (B, N) normalised, seconds (T,) from their start -> (B, T, D).
+    """Hidden states of samples (B, N), normalised, at moments (T,) from their start: (B, T, D).
 
-    Linear interpolation between the centres of the encoder's receptive fields; differentiable, so that training
-    listens exactly as the product does.
+    Linear interpolation between the centres of the encoder's receptive fields; differentiable, so
+    that training listens exactly as the product does.
     """
     stride, field = receptive_field(model.config)
     if samples.shape[1] < field + stride:
@@ -131,7 +134,8 @@ def listen(model: Wav2Vec2Model, samples: Tensor, seconds: Tensor, sample_rate_h
 
 
 def receptive_field(config) -> tuple[int, int]:
-    """Samples between two hidden states, and samples that one of them sees, from the convolutions' config."""
+    """Samples between two hidden states, and samples that one of them sees, from the convolutions'
+    config."""
     stride, field = 1, 1
     for kernel, step in zip(config.conv_kernel, config.conv_stride, strict=True):
         field += (kernel - 1) * stride

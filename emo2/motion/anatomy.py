@@ -1,7 +1,7 @@
 """What arms allow: where elbows lie, how far a wrist bends, where hands can be. Body frame, metres.
 
-One arm is described, the left; the right is its mirror image. The bones belong to a body whose shoulders are
-`REFERENCE_SHOULDER_BREADTH_M` apart.
+One arm is described, the left; the right is its mirror image. The bones belong to a body whose
+shoulders are `REFERENCE_SHOULDER_BREADTH_M` apart.
 """
 
 from __future__ import annotations
@@ -50,17 +50,19 @@ def elbow(wrist_m: np.ndarray) -> np.ndarray:
 
 
 def neutral_wrist(wrist_m: np.ndarray) -> np.ndarray:
-    """The left wrist's orientation (..., 4) in line with the forearm, thumb up, for a wrist at (..., 3)."""
+    """The left wrist's orientation (..., 4) in line with the forearm, thumb up, for a wrist at
+    (..., 3)."""
     fingers = _unit(wrist_m - elbow(wrist_m))
     thumb = _unit(_THUMB_UP - fingers * (fingers @ _THUMB_UP)[..., None])
     return from_matrix(np.stack([fingers, np.cross(thumb, fingers), thumb], axis=-1))
 
 
 def wrist_orientation(wrist_m: np.ndarray, angles_rad: np.ndarray) -> np.ndarray:
-    """The left wrist's orientation (..., 4) from anatomy's angles (..., 3): pronation, flexion, ulnar deviation.
+    """The left wrist's orientation (..., 4) from anatomy's angles (..., 3): pronation, flexion,
+    ulnar deviation.
 
-    Zero is in line with the forearm, thumb up. Pronation turns the palm down, flexion bends the fingers towards the
-    palm, ulnar deviation towards the little finger.
+    Zero is in line with the forearm, thumb up. Pronation turns the palm down, flexion bends the
+    fingers towards the palm, ulnar deviation towards the little finger.
     """
     turn = angles_rad[..., :1] * np.array([1.0, 0.0, 0.0])
     bend = angles_rad[..., 1:2] * np.array([0.0, 0.0, -1.0])
@@ -70,9 +72,11 @@ def wrist_orientation(wrist_m: np.ndarray, angles_rad: np.ndarray) -> np.ndarray
 
 
 def limit(quaternions: np.ndarray, translation_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest motion that a body can make: hands in front of the torso, wrists not broken, hands not in each other.
+    """The nearest motion that a body can make: hands in front of the torso, wrists not broken,
+    hands not in each other.
 
-    Takes and returns quaternions (T, 2, 16, 4) and translation (T, 2, 3). What is well inside the limits stays as it is.
+    Takes and returns quaternions (T, 2, 16, 4) and translation (T, 2, 3). What is well inside the
+    limits stays as it is.
     """
     quaternions, translation_m = np.array(quaternions), np.array(translation_m, dtype=np.float64)
     for hand in (0, 1):
@@ -96,7 +100,8 @@ def limit_place(wrist_m: np.ndarray) -> np.ndarray:
 
 
 def limit_bend(wrist: np.ndarray, wrist_m: np.ndarray) -> np.ndarray:
-    """Left wrist orientations (..., 4) whose fingers leave the forearm's line by no more than `MAX_BEND_RAD`."""
+    """Left wrist orientations (..., 4) whose fingers leave the forearm's line by no more than
+    `MAX_BEND_RAD`."""
     forearm = _unit(wrist_m - elbow(wrist_m))
     fingers = rotate(wrist, np.array([1.0, 0.0, 0.0]))
     back = between(fingers, forearm)
@@ -107,7 +112,8 @@ def limit_bend(wrist: np.ndarray, wrist_m: np.ndarray) -> np.ndarray:
 
 
 def separate(wrists: np.ndarray, translation_m: np.ndarray) -> np.ndarray:
-    """Move hands that would pass through each other apart sideways: wrists (T, 2, 4), translation (T, 2, 3)."""
+    """Move hands that would pass through each other apart sideways: wrists (T, 2, 4), translation
+    (T, 2, 3)."""
     fingers = np.stack(
         [rotate(wrists[:, hand], np.array([1.0 - 2 * hand, 0.0, 0.0])) for hand in (0, 1)], axis=1
     )

@@ -1,8 +1,10 @@
-"""Rotations in four forms: quaternions (..., 4) wxyz, matrices (..., 3, 3), axis-angle (..., 3) [rad], 6-D (..., 6).
+"""Rotations in four forms: quaternions (..., 4) wxyz, matrices (..., 3, 3), axis-angle (..., 3)
+[rad], 6-D (..., 6).
 
-All functions take and return NumPy arrays with any leading axes. A quaternion and its negative are the same rotation;
-`continuous` picks signs so that a track never flips. 6-D is the first two columns of the matrix, one after the other
-(Zhou et al. 2019): it has no sign ambiguity and no jump, so networks learn on it.
+All functions take and return NumPy arrays with any leading axes. A quaternion and its negative are
+the same rotation; `continuous` picks signs so that a track never flips. 6-D is the first two
+columns of the matrix, one after the other (Zhou et al. 2019): it has no sign ambiguity and no jump,
+so networks learn on it.
 """
 
 from __future__ import annotations
@@ -62,7 +64,8 @@ def to_matrix(quaternion: np.ndarray) -> np.ndarray:
 def from_matrix(matrix: np.ndarray) -> np.ndarray:
     """(..., 3, 3) rotation -> (..., 4) with w >= 0.
 
-    Shepperd's method: of the four squared components the largest is the divisor, so no rotation is badly conditioned.
+    Shepperd's method: of the four squared components the largest is the divisor, so no rotation is
+    badly conditioned.
     """
     m = np.asarray(matrix)
     m00, m01, m02 = m[..., 0, 0], m[..., 0, 1], m[..., 0, 2]
@@ -109,7 +112,8 @@ def to_6d(quaternion: np.ndarray) -> np.ndarray:
 
 
 def from_6d(columns: np.ndarray) -> np.ndarray:
-    """(..., 6) -> (..., 4): the nearest frame by Gram-Schmidt; the input need not be orthonormal."""
+    """(..., 6) -> (..., 4): the nearest frame by Gram-Schmidt; the input need not be
+    orthonormal."""
     columns = np.asarray(columns)
     first = _unit(columns[..., :3], fallback=(1, 0, 0))
     second = columns[..., 3:] - first * (first * columns[..., 3:]).sum(-1, keepdims=True)
@@ -120,14 +124,16 @@ def from_6d(columns: np.ndarray) -> np.ndarray:
 
 
 def slerp(a: np.ndarray, b: np.ndarray, fraction: np.ndarray | float) -> np.ndarray:
-    """The rotation `fraction` (0..1) of the shorter way from `a` to `b`; `fraction` broadcasts over leading axes."""
+    """The rotation `fraction` (0..1) of the shorter way from `a` to `b`; `fraction` broadcasts over
+    leading axes."""
     a, b = np.asarray(a), np.asarray(b)
     turn = to_axis_angle(multiply(b, conjugate(a)))
     return normalise(multiply(from_axis_angle(turn * np.asarray(fraction)[..., None]), a))
 
 
 def continuous(quaternions: np.ndarray, axis: int = 0) -> np.ndarray:
-    """The same rotations with signs chosen so that neighbours along `axis` have a dot product >= 0."""
+    """The same rotations with signs chosen so that neighbours along `axis` have a dot product >=
+    0."""
     track = np.moveaxis(np.asarray(quaternions), axis, 0)
     if len(track) < 2:
         return np.array(quaternions)
@@ -143,10 +149,13 @@ def mirror(quaternion: np.ndarray) -> np.ndarray:
 
 
 def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The shortest rotation (..., 4) that turns unit vector `start` (..., 3) into unit vector `end`."""
+    """The shortest rotation (..., 4) that turns unit vector `start` (..., 3) into unit vector
+    `end`."""
     cosine = (start * end).sum(-1, keepdims=True)
     opposite = cosine < -1 + 1e-9
-    any_normal = _unit(np.cross(start, np.roll(start, 1, axis=-1) + [0.1, 0.2, 0.3]), (1, 0, 0))
+    any_normal = _unit(
+        np.cross(start, np.roll(start, 1, axis=-1) + 0.1 * np.arange(1, 4)), (1, 0, 0)
+    )
     half = np.concatenate([1 + cosine, np.cross(start, end)], axis=-1)
     flipped = np.concatenate([np.zeros_like(cosine), any_normal], axis=-1)
     return normalise(np.where(opposite, flipped, half))

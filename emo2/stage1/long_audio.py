@@ -1,9 +1,9 @@
 """Windows over speech of any length, and the joins between them.
 
-A window makes N new frames after K context frames, the last of the window before (paper, section 3.1). The network also
-returns the context as it sees it; fading from the old frames to those over the context leaves no seam. Afterwards
-one filter over the whole track takes out what a small network adds: a tremble of millimetres that real hands at rest
-do not have.
+A window makes N new frames after K context frames, the last of the window before (paper, section
+3.1). The network also returns the context as it sees it; fading from the old frames to those over
+the context leaves no seam. Afterwards one filter over the whole track takes out what a small
+network adds: a tremble of millimetres that real hands at rest do not have.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def windows(
 
 
 def cross_fade(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """From `old` to `new`, both (K, C): a smooth weight that leaves the first frame old and makes the last one new."""
+    """From `old` to `new`, both (K, C): a smooth weight that leaves the first frame old and makes
+    the last one new."""
     place = np.arange(1, len(old) + 1) / (len(old) + 1)
     weight = (place**2 * (3 - 2 * place))[:, None].astype(old.dtype)
     return old * (1 - weight) + new * weight

@@ -1,10 +1,12 @@
-"""The network of Stage 1: noisy hand motion and speech in, clean hand motion out (paper, section 3.1 and Fig. 2).
+"""The network of Stage 1: noisy hand motion and speech in, clean hand motion out (paper, section
+3.1 and Fig. 2).
 
-Letters: `B` batch, `F` = K + N frames (K context frames, then N new ones), `L` look-ahead frames of audio, `C` = 198
-motion channels, `A` audio width, `D` width, `P` frames per token, `S` styles.
+Letters: `B` batch, `F` = K + N frames (K context frames, then N new ones), `L` look-ahead frames of
+audio, `C` = 198 motion channels, `A` audio width, `D` width, `P` frames per token, `S` styles.
 
-The paper leaves open the style labels, the scale of *speed*, the offset's size and the block's order; what is here is
-ours. Beyond the paper: a keep-mask, so that one network generates, continues, and fills between frames that are given.
+The paper leaves open the style labels, the scale of *speed*, the offset's size and the block's
+order; what is here is ours. Beyond the paper: a keep-mask, so that one network generates,
+continues, and fills between frames that are given.
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ class MotionDiT(ModelMixin, ConfigMixin):
         width, num_layers, num_heads, mlp_ratio: the transformer's size; the paper's is 512 x 24.
         patch_size: frames per token.
         num_frames, num_context_frames: N and K; both are multiples of `patch_size`.
-        num_lookahead_frames: audio frames seen beyond the last motion frame: gestures anticipate speech.
+        num_lookahead_frames: audio frames seen beyond the last motion frame: gestures anticipate
+            speech.
         audio_width: width of the audio encoder's hidden states.
         fps: frames per second of audio and motion.
         styles: names of the style labels.
-        speed_quantiles: log std of wrist translation [m] in a window, at evenly spaced shares 0..1 of the corpus.
+        speed_quantiles: log std of wrist translation [m] in a window, at evenly spaced shares 0..1
+            of the corpus.
         style_speeds: for each style, the share (0..1) at which its own median lies.
         rest_m: (2, 3) where the wrists rest in the corpus, metres: the default offset.
     """
@@ -97,7 +101,8 @@ class MotionDiT(ModelMixin, ConfigMixin):
             nn.init.zeros_(layer.bias)
 
     def normalise(self, channels: Tensor) -> Tensor:
-        """Channels of `representation` (..., 198) to what the network sees: zero mean, unit variance."""
+        """Channels of `representation` (..., 198) to what the network sees: zero mean, unit
+        variance."""
         return (channels - self.channel_mean) / self.channel_std
 
     def denormalise(self, channels: Tensor) -> Tensor:
@@ -126,13 +131,15 @@ class MotionDiT(ModelMixin, ConfigMixin):
         visible: Tensor,
         keep: Tensor,
     ) -> Tensor:
-        """Predict the clean window; the context frames come back too, as the network sees them (for cross-fades).
+        """Predict the clean window; the context frames come back too, as the network sees them (for
+        cross-fades).
 
         Args:
             sample: (B, N, C) noisy normalised motion, with kept values already put in.
             timestep: (B,) of the scheduler.
             audio: (B, K + N + L, A) hidden states at the frame rate.
-            audio_mask: (B, K + N + L) bool; False = no sound is given there (all False = unconditional).
+            audio_mask: (B, K + N + L) bool; False = no sound is given there (all False =
+                unconditional).
             context: (B, K, C) the frames before the window, clean and normalised.
             context_mask: (B,) bool; False = the window starts the clip.
             style: (B, S) weights; a row of zeros = no style.
@@ -173,7 +180,8 @@ class MotionDiT(ModelMixin, ConfigMixin):
         shift, scale = (self.final + condition[:, None]).unbind(1)
         tokens = modulate(tokens, shift, scale)
         out = self.motion_out(tokens).unflatten(2, (self.config.patch_size, -1)).flatten(1, 2)
-        # Tokens know nothing of each other's last frame: two convolutions take the steps out of the joins.
+        # Tokens know nothing of each other's last frame: two convolutions take the steps out of the
+        # joins.
         return out + self.smooth_out(F.gelu(self.smooth_in(out.mT))).mT  # (B, F, C)
 
     def _patches(self, frames: Tensor) -> Tensor:
@@ -190,7 +198,8 @@ class MotionDiT(ModelMixin, ConfigMixin):
         speed = ((speed - middle) / spread)[:, None]
         embedded = self.speed_in(speed.nan_to_num())
         condition = condition + torch.where(speed.isnan(), self.no_speed, embedded)
-        # Rest places vary by centimetres: tens of them per unit suits a layer that expects values near one.
+        # Rest places vary by centimetres: tens of them per unit suits a layer that expects values
+        # near one.
         offset = 20 * (offset_m - offset_m.new_tensor(self.config.rest_m)).flatten(1)
         embedded = self.offset_in(offset.nan_to_num())
         unknown = offset.isnan().any(dim=1, keepdim=True)
@@ -198,7 +207,8 @@ class MotionDiT(ModelMixin, ConfigMixin):
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention to the audio, MLP; AdaLN-single modulates the first and the last."""
+    """Self-attention, cross-attention to the audio, MLP; AdaLN-single modulates the first and the
+    last."""
 
     def __init__(self, width: int, num_heads: int, mlp_ratio: float) -> None:
         super().__init__()
@@ -246,7 +256,8 @@ def modulate(tokens: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 def positions(places: Tensor, like: Tensor) -> Tensor:
-    """Sines and cosines of `places` (X,), periods 2 pi to 20 000 pi: (X, D) of `like`'s width and type."""
+    """Sines and cosines of `places` (X,), periods 2 pi to 20 000 pi: (X, D) of `like`'s width and
+    type."""
     half = like.shape[-1] // 2
     steps = torch.arange(half, device=places.device, dtype=torch.float32)
     angles = places.float()[:, None] * torch.exp(-math.log(10_000.0) / half * steps)

@@ -1,7 +1,8 @@
 """Stage 1: speech features in, two hands' motion out (paper, section 3.1).
 
-`Stage1Pipeline` is a diffusers pipeline of a `MotionDiT` and a scheduler; sizes, defaults and the meaning of *speed* live
-in the checkpoint. Windows are made one after the other, so a clip of any length needs the memory of one window.
+`Stage1Pipeline` is a diffusers pipeline of a `MotionDiT` and a scheduler; sizes, defaults and the
+meaning of *speed* live in the checkpoint. Windows are made one after the other, so a clip of any
+length needs the memory of one window.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from emo2.errors import InputError, MissingCheckpoint
@@ -44,11 +46,12 @@ from emo2.types import (
 
 @dataclass(frozen=True)
 class Keep:
-    """Frames and joints that are given, not generated: they come out as they went in, to the bit."""
+    """Frames and joints that are given, not generated: they come out to the bit."""
 
     motion: HandMotion
     mask: np.ndarray
-    """(T, 2, 17) bool: per frame and hand the translation (slot 0) and the 16 joints (slots 1..16)."""
+    """(T, 2, 17) bool: per frame and hand the translation (slot 0) and the 16 joints (slots
+    1..16)."""
 
     def __post_init__(self) -> None:
         mask = np.asarray(self.mask, dtype=bool)
@@ -139,7 +142,8 @@ class Stage1Pipeline(DiffusionPipeline):
 
         Args:
             style: a name out of `styles`, or a mixture such as {"talk-calm": 0.7, "present": 0.3}.
-            speed: 0..1, the share of the training corpus that moves less; None = the style's own median.
+            speed: 0..1, the share of the training corpus that moves less; None = the style's own
+                median.
             seed: the same seed gives the same motion, another one another motion.
             keep: frames and joints that are given.
             rest_m: (2, 3) where the wrists rest; None = as in the corpus.
@@ -329,7 +333,7 @@ class Stage1Pipeline(DiffusionPipeline):
     def _guided(
         self, sample: Tensor, timestep: Tensor, inputs: dict, scales: tuple[float, float]
     ) -> Tensor:
-        """The clean window (1, K + N, C), guided away from what deaf and styleless networks would do."""
+        """The clean window (1, K + N, C), guided away from what a deaf network would do."""
         variants = [({}, 0.0)]
         if scales[0] != 1:
             deaf = {"audio_mask": torch.zeros_like(inputs["audio_mask"])}
@@ -352,7 +356,7 @@ class Stage1Pipeline(DiffusionPipeline):
     # 3. From channels to a motion
 
     def _finish(self, channels: np.ndarray, keep: Keep | None) -> tuple[np.ndarray, np.ndarray]:
-        """Normalised channels (T, 198) to quaternions and translation: smooth, within the body's limits, kept values."""
+        """Channels (T, 198) to quaternions and translation, smooth, limited, kept values back."""
         channels = self.motion_dit.denormalise(self._tensor(channels)).cpu().numpy()
         hands = channels.reshape(-1, NUM_HANDS, CHANNELS_PER_HAND)
         for hand in range(NUM_HANDS):
@@ -377,7 +381,5 @@ def _speed(place: np.ndarray, fps: float) -> np.ndarray:
     """A calm estimate of a hand's speed [m/s] (T,) from its places (T, 3)."""
     if len(place) < 3:
         return np.zeros(len(place))
-    from scipy.ndimage import gaussian_filter1d
-
     steady = gaussian_filter1d(place, 0.08 * fps, axis=0, mode="nearest")
     return np.linalg.norm(np.gradient(steady, axis=0), axis=-1) * fps

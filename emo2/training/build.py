@@ -16,7 +16,8 @@ from emo2.types import NETWORK_SAMPLE_RATE_HZ
 
 
 def build_encoder(size: AudioSize) -> AudioEncoder:
-    """A small wav2vec 2.0 whose first filters are Gabor wavelets, evenly spread in mel from 80 Hz to 7 kHz."""
+    """A small wav2vec 2.0 whose first filters are Gabor wavelets, evenly spread in mel from 80 Hz
+    to 7 kHz."""
     fields = dataclasses.asdict(size)
     config = Wav2Vec2Config(
         **fields,
@@ -42,7 +43,8 @@ def build_encoder(size: AudioSize) -> AudioEncoder:
 
 
 def build_motion_dit(config: GestureConfig, audio_width: int, facts: dict) -> MotionDiT:
-    """A fresh network. `facts` describe the corpus: styles, speed_quantiles, style_speeds, rest_m, mean and std."""
+    """A fresh network. `facts` describe the corpus: styles, speed_quantiles, style_speeds, rest_m,
+    mean and std."""
     model = MotionDiT(
         **dataclasses.asdict(config.motion),
         audio_width=audio_width,

@@ -1,4 +1,5 @@
-"""Every number of a training run of Stage 1, in one frozen value that is saved beside the weights."""
+"""Every number of a training run of Stage 1, in one frozen value that is saved beside the
+weights."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AudioSize:
-    """The wav2vec 2.0 encoder. Dropouts are zero: a small network on a small corpus for a short time underfits."""
+    """The wav2vec 2.0 encoder. Dropouts are zero: a small network on a small corpus for a short
+    time underfits."""
 
     conv_dim: tuple[int, ...] = (64, 96)
     conv_kernel: tuple[int, ...] = (400, 4)
@@ -44,13 +46,21 @@ class GestureConfig:
     audio: AudioSize = AudioSize()
     motion: MotionSize = MotionSize()
     audio_checkpoint: str | None = None
-    """A wav2vec 2.0 folder to start from and keep frozen; None = train the small encoder jointly from raw audio."""
+    """A wav2vec 2.0 folder to start from and keep frozen; None = train the small encoder jointly
+    from raw audio."""
     fps: float = 24.0
     seed: int = 0
-    steps: int = 4000
-    batch_audio: int = 6
-    """Stretches of speech per step. Each comes with `batch_motions` different motions, so hearing is paid for once."""
+    steps: int = 3600
+    batch_audio: int = 4
+    """Stretches of speech per step. Each comes with `batch_motions` different motions, so hearing
+    is paid for once."""
     batch_motions: int = 4
+    joint_steps: int = 1600
+    """Afterwards the encoder is frozen with its averaged weights, and what it hears is computed
+    once per clip."""
+    batch_frozen: int = 20
+    """Stretches of speech per step from then on, with one motion each: hearing costs nothing
+    now."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup_steps: int = 100
@@ -60,10 +70,12 @@ class GestureConfig:
     grad_clip: float = 1.0
     distil_steps: int = 250
     """First the encoder alone learns to tell loudness, flux and a mel spectrum from raw audio."""
-    distil_batch: int = 16
+    distil_batch: int = 10
+    read_out_weight: float = 0.1
     velocity_weight: float = 1.0
     velocity_scale: float = 0.2
-    """Frame-to-frame differences of normalised channels are about this large: divided by it they weigh like places."""
+    """Frame-to-frame differences of normalised channels are about this large: divided by it they
+    weigh like places."""
     drop_audio: float = 0.1
     drop_style: float = 0.15
     drop_speed: float = 0.1

@@ -1,0 +1,115 @@
+"""Do the hands move with the speech? Beat alignment over chance, and what keeps that number honest.
+
+A raw beat score means little: a hand that trembles has a beat near everything, and with four sound
+onsets a second so has any hand. Here a motion's score is always compared with the same motion
+against the same speech shifted in a circle: `margin` is what is left. None of these numbers is
+comparable with a published "BA".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from emo2.types import HandMotion
+
+SIGMA_S = 0.1
+PEAK_M_S = 0.12
+"""Slower movements are not gestures."""
+STILL_M_S = 0.05
+NUM_SHIFTS = 60
+EDGE_S = 1.0
+"""Shifts smaller than this are not chance: the motion could still be in time."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How close motion beats lie to audio beats, 0..1."""
+
+    score: float
+    """Mean over motion beats of exp(-d^2 / 2 sigma^2), d to the nearest audio beat."""
+    chance: float
+    """The mean of the same over circular shifts of the audio beats."""
+    spread: float
+    """The standard deviation over those shifts."""
+    beats_per_s: float
+
+    @property
+    def margin(self) -> float:
+        """What the speech explains."""
+        return self.score - self.chance
+
+
+def wrist_speed(motion: HandMotion) -> np.ndarray:
+    """Metres per second (T, 2), from centred differences."""
+    if motion.num_frames < 2:
+        return np.zeros((motion.num_frames, 2))
+    velocity = np.gradient(motion.translation_m.astype(np.float64), axis=0) * motion.fps
+    return np.linalg.norm(velocity, axis=-1)
+
+
+def motion_beats(motion: HandMotion) -> np.ndarray:
+    """Moments [s] at which a hand that moved comes to a stop or turns."""
+    speed = gaussian_filter1d(wrist_speed(motion).max(axis=1), 0.02 * motion.fps)
+    peaks, _ = find_peaks(speed, height=PEAK_M_S, prominence=0.5 * PEAK_M_S)
+    beats = []
+    for peak, end in zip(peaks, [*peaks, len(speed)][1:], strict=True):
+        after = speed[peak:end]
+        slow = np.flatnonzero(after < 0.1 * speed[peak])
+        beats.append(peak + (slow[0] if len(slow) else after.argmin()))
+    return np.array(beats, dtype=np.float64) / motion.fps
+
+
+def alignment(beats_s: np.ndarray, audio_s: np.ndarray, duration_s: float) -> Alignment:
+    """Score motion beats against audio beats, and against the same audio beats shifted in a
+    circle."""
+    rate = len(beats_s) / duration_s
+    if not len(beats_s) or not len(audio_s) or duration_s < 4 * EDGE_S:
+        return Alignment(float("nan"), float("nan"), float("nan"), rate)
+    shifts = np.linspace(EDGE_S, duration_s - EDGE_S, NUM_SHIFTS)
+    shifted = [_score(beats_s, np.sort((audio_s + s) % duration_s)) for s in shifts]
+    score = _score(beats_s, audio_s)
+    return Alignment(score, float(np.mean(shifted)), float(np.std(shifted)), rate)
+
+
+def jerk(motion: HandMotion) -> float:
+    """Mean length of the wrists' third derivative [m/s^3]: high = shaky."""
+    if motion.num_frames < 4:
+        return 0.0
+    third = np.diff(motion.translation_m.astype(np.float64), n=3, axis=0) * motion.fps**3
+    return float(np.linalg.norm(third, axis=-1).mean())
+
+
+def rest_share(motion: HandMotion) -> float:
+    """Share of time at which a hand moves slower than `STILL_M_S`."""
+    return float((wrist_speed(motion) < STILL_M_S).mean())
+
+
+def seam_ratio(motion: HandMotion, seams: np.ndarray, reach: int = 3) -> float:
+    """Mean jerk within `reach` frames of the given frames over the mean elsewhere: 1 = no seams."""
+    third = np.diff(motion.translation_m.astype(np.float64), n=3, axis=0)
+    size = np.linalg.norm(third, axis=-1).mean(axis=1)
+    frames = np.arange(len(size)) + 1.5
+    near = (np.abs(frames[:, None] - np.asarray(seams)[None]) <= reach).any(axis=1)
+    return float(size[near].mean() / size[~near].mean())
+
+
+def floor_of_noise(motion: HandMotion, seed: int = 0, size_m: float = 6e-3) -> HandMotion:
+    """Frozen hands with `size_m` of jitter: what a measure must not reward."""
+    noise = np.random.default_rng(seed).normal(0, size_m, motion.translation_m.shape)
+    frozen = motion.translation_m.mean(axis=0, keepdims=True)
+    return HandMotion(
+        quaternions=motion.quaternions,
+        translation_m=frozen + noise,
+        visible=motion.visible,
+        betas=motion.betas,
+        fps=motion.fps,
+    )
+
+
+def _score(beats_s: np.ndarray, audio_s: np.ndarray) -> float:
+    nearest = np.abs(beats_s[:, None] - audio_s[None]).min(axis=1)
+    return float(np.exp(-0.5 * (nearest / SIGMA_S) ** 2).mean())

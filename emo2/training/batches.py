@@ -1,0 +1,202 @@
+"""Training examples for Stage 1: windows of the corpus, with what is hidden, dropped or given.
+
+Batch number `step` depends on the seed and on `step` alone, so a run that is stopped and resumed
+sees what it would have seen. Letters: A stretches of audio, M motions to each, B = A x M, K
+context, N window, L look-ahead frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emo2.features.audio import AudioEncoder
+from emo2.stage1.representation import NUM_CHANNELS, NUM_PARTS, NUM_SLOTS, expand_slots, pool_parts
+from emo2.training.config import GestureConfig
+from emo2.training.corpus import Corpus
+from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS
+
+VALIDATION_SHARE = 0.05
+"""The last clips of the corpus are never trained on."""
+CUT_AUDIO = 0.1
+"""How often the speech of a window stops early, as a clip's last window does."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's examples. Audio comes once per stretch (A), all else once per motion (B)."""
+
+    samples: Tensor
+    """(A, n) normalised audio of frames -K .. N + L; n = 0 where `hidden` is given."""
+    hidden: Tensor
+    """(A, K + N + L, D) what a frozen encoder heard; D = 0 where `samples` are given."""
+    prosody: Tensor
+    """(A, K + N + L, 2) what the teacher heard."""
+    audio_mask: Tensor
+    """(A, K + N + L) bool: frames inside the clip."""
+    frames: Tensor
+    """(B, K + N, 198) channels, not normalised."""
+    context_mask: Tensor
+    """(B,) bool."""
+    style: Tensor
+    """(B, S); zeros = not told."""
+    speed: Tensor
+    """(B,) NaN = not told."""
+    offset_m: Tensor
+    """(B, 2, 3) NaN = not told."""
+    visible: Tensor
+    """(B, K + N, 2) bool."""
+    kept: Tensor
+    """(B, N, 198) bool: given values."""
+    keep: Tensor
+    """(B, N, 6) the kept share of parts."""
+    deaf: Tensor
+    """(B,) bool: this motion's audio is hidden, for classifier-free guidance."""
+    loss_mask: Tensor
+    """(B, K + N) bool: frames that are learnt."""
+
+
+def draw(
+    corpus: Corpus,
+    encoder: AudioEncoder,
+    config: GestureConfig,
+    step: int,
+    *,
+    heard: np.ndarray | None = None,
+    validation: bool = False,
+) -> Batch:
+    """The examples of one step, or fixed validation windows with nothing dropped.
+
+    `heard` (clips, T, D) is what a frozen encoder made of the corpus; without it the batch holds
+    the sound itself.
+    """
+    rng = np.random.default_rng((config.seed, step, int(validation)))
+    size = config.motion
+    num_clips, num_styles, num_frames = corpus.channels.shape[:3]
+    held_out = max(1, int(num_clips * VALIDATION_SHARE))
+    pool = (
+        np.arange(num_clips - held_out, num_clips)
+        if validation
+        else np.arange(num_clips - held_out)
+    )
+    clips = rng.choice(pool, config.batch_audio, replace=len(pool) < config.batch_audio)
+    before, after = size.num_context_frames, size.num_frames + size.num_lookahead_frames
+    motions: dict[str, list] = {name: [] for name in ("frames", "style", "speed", "offset_m")}
+    sounds, hidden, prosodies, masks, contexts, lasts = [], [], [], [], [], []
+    for clip in clips:
+        first_window = not validation and rng.random() < config.drop_context
+        last_start = max(before, num_frames - size.num_frames)
+        start = 0 if first_window else int(rng.integers(before, last_start + 1))
+        places = np.arange(start - before, start + after)
+        end = num_frames
+        if not validation and rng.random() < CUT_AUDIO:
+            end = int(rng.integers(start + 6, num_frames + 1))
+        inside = (places >= 0) & (places < end)
+        nearest = places.clip(0, num_frames - 1)
+        if heard is None:
+            sounds.append(_sound(corpus, encoder, clip, places, inside, config.fps))
+            hidden.append(np.zeros((len(places), 0), dtype=np.float32))
+        else:
+            sounds.append(np.zeros(0, dtype=np.float32))
+            hidden.append(heard[clip][nearest].astype(np.float32))
+        prosodies.append(np.asarray(corpus.prosody[clip])[nearest])
+        masks.append(inside)
+        contexts += [not first_window] * config.batch_motions
+        shown = np.arange(start - before, start + size.num_frames)
+        lasts += [(shown < end) & (shown >= (start if first_window else 0))] * config.batch_motions
+        styles = rng.permutation(num_styles)[: config.batch_motions]
+        for style in np.resize(styles, config.batch_motions):
+            frames = np.asarray(corpus.channels[clip, style])[shown.clip(0, num_frames - 1)]
+            frames, rest = frames.astype(np.float32), np.array(corpus.rest_m[clip, style])
+            if rng.random() < 0.5:
+                frames, rest = swap_hands(frames), rest[::-1] * np.float32([-1, 1, 1])
+            speed = corpus.speed[clip, style]
+            if np.isnan(speed):  # nobody speaks: whatever speed is asked for, the hands rest
+                speed = rng.choice(corpus.facts["speed_quantiles"])
+            motions["frames"].append(frames)
+            motions["style"].append(np.eye(num_styles, dtype=np.float32)[style])
+            motions["speed"].append(np.float32(speed))
+            motions["offset_m"].append(rest)
+    count = len(motions["frames"])
+    visible = np.ones((count, before + size.num_frames, NUM_HANDS), dtype=bool)
+    slots = np.zeros((count, size.num_frames, NUM_HANDS, NUM_SLOTS), dtype=bool)
+    deaf = np.zeros(count, dtype=bool)
+    told = {name: np.stack(values) for name, values in motions.items()}
+    if not validation:
+        _drop(rng, config, told, visible, slots, deaf)
+    return Batch(
+        samples=torch.from_numpy(np.stack(sounds)),
+        hidden=torch.from_numpy(np.stack(hidden)),
+        prosody=torch.from_numpy(np.stack(prosodies).astype(np.float32)),
+        audio_mask=torch.from_numpy(np.stack(masks)),
+        **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in told.items()},
+        context_mask=torch.tensor(contexts),
+        visible=torch.from_numpy(visible),
+        kept=torch.from_numpy(expand_slots(slots)),
+        keep=torch.from_numpy(pool_parts(slots).reshape(count, -1, NUM_HANDS * NUM_PARTS)),
+        deaf=torch.from_numpy(deaf),
+        loss_mask=torch.from_numpy(np.stack(lasts)),
+    )
+
+
+def _sound(corpus, encoder: AudioEncoder, clip: int, places, inside, fps: float) -> np.ndarray:
+    """Normalised samples from frame `places[0]` to the end of `places[-1]`; nothing where not
+    `inside`."""
+    whole = encoder.normalise(np.asarray(corpus.audio[clip]) / np.float32(32768))
+    per_frame = NETWORK_SAMPLE_RATE_HZ / fps
+    out = np.zeros(round(len(places) * per_frame), dtype=np.float32)
+    first, last = round(places[inside][0] * per_frame), round((places[inside][-1] + 1) * per_frame)
+    part = whole[first : min(last, len(whole))]
+    at = round((places[inside][0] - places[0]) * per_frame)
+    part = part[: len(out) - at]
+    out[at : at + len(part)] = part
+    return out
+
+
+def _drop(rng, config: GestureConfig, told: dict, visible, slots, deaf) -> None:
+    """Hide conditions at random and give some frames, so that all of these can be asked for later.
+    In place."""
+    for row in range(len(deaf)):
+        deaf[row] = rng.random() < config.drop_audio
+        if rng.random() < config.drop_style:
+            told["style"][row] = 0
+        if rng.random() < config.drop_speed:
+            told["speed"][row] = np.nan
+        if rng.random() < config.drop_offset:
+            told["offset_m"][row] = np.nan
+        if rng.random() < config.hide_hand:
+            visible[row, :, rng.integers(2)] = False
+        if rng.random() < config.keep_some:
+            slots[row] = _keep_mask(rng, slots.shape[1])
+
+
+def _keep_mask(rng: np.random.Generator, num_frames: int) -> np.ndarray:
+    """What a person may hold fast: all but a span, the end, key poses, one hand, or the wrists'
+    paths."""
+    mask = np.zeros((num_frames, NUM_HANDS, NUM_SLOTS), dtype=bool)
+    kind = rng.choice(["span", "end", "keys", "hand", "paths"])
+    if kind == "span":
+        start, stop = np.sort(rng.integers(0, num_frames + 1, 2))
+        mask[:] = True
+        mask[start:stop] = False
+    elif kind == "end":
+        mask[num_frames - int(rng.integers(1, 25)) :] = True
+    elif kind == "keys":
+        keys = rng.integers(0, num_frames, int(rng.integers(1, 5)))
+        mask[keys] = True
+        if rng.random() < 0.3:
+            mask[:, :, 2:] = False  # wrists only
+    elif kind == "hand":
+        mask[:, rng.integers(2)] = True
+    else:
+        mask[:, :, 0] = True
+    return mask
+
+
+def swap_hands(channels: np.ndarray) -> np.ndarray:
+    """The motion seen in a mirror: hands are stored as mirror images of each other, so they just
+    change places."""
+    return np.roll(channels, NUM_CHANNELS // 2, axis=-1)
