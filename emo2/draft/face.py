@@ -28,6 +28,7 @@ from emo2.draft.lips import LipMotion
 from emo2.draft.mouth import MouthInterior
 from emo2.draft.performance import Performance
 from emo2.draft.plate import Plate
+from emo2.draft.seam import snap_lips
 from emo2.draft.warp import composite, rasterise_map, sample, split_layers
 from emo2.types import Portrait
 
@@ -52,7 +53,7 @@ class PortraitWarp:
     """Moves one portrait. Everything that does not change with time is made once."""
 
     def __init__(self, portrait: Portrait, plate: Plate) -> None:
-        landmarks = portrait.face_landmarks.astype(np.float64)
+        landmarks = snap_lips(portrait.image, portrait.face_landmarks.astype(np.float64))
         self._person, self._background = split_layers(portrait.image, plate)
         self._mesh = mesh = build_mesh(portrait, landmarks)
         self._source = mesh.points[:, :2].astype(np.float32)

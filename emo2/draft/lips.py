@@ -47,6 +47,7 @@ class LipMotion:
         upper, lower = local[INNER_UPPER, :2], local[INNER_LOWER, :2]
         self.gap = np.maximum(lower[:, 1] - upper[:, 1], 0)
         self.gap[[0, -1]] = 0
+        self._lower_beside = lower[:, 0] - upper[:, 0]
         self.is_open = bool(self.gap.max() > SHUT_GAP)
         rows = np.concatenate([LIP_ROWS_UPPER, LIP_ROWS_LOWER])  # (8, 11)
         middle = 0.5 * (upper[0, 0] + upper[-1, 0])
@@ -80,6 +81,11 @@ class LipMotion:
         squeeze = 0.085 * wide - 0.2 * narrow - 0.05 * max(opening, 0) / MAX_OPENING
         relax = -0.5 * self._too_wide / (2 * self._half) * speaking
         rows[..., 0] = self._across * self._half * (speaking * squeeze + relax)
+        # Lips that shut meet point by point, or slivers of teeth would show between them.
+        meet = np.clip(1 - target / np.maximum(self.gap, 1e-6), 0, 1) * (self.gap > 0)
+        rows[3, :, 0] += 0.5 * meet * self._lower_beside
+        rows[4, :, 0] -= 0.5 * meet * self._lower_beside
+        rows[4, :, 1] -= 0.002 * meet
         # Rounded lips push forward and grow fuller; pressed lips roll in.
         fuller = speaking * (0.16 * narrow - 0.05 * wide) - 0.22 * press
         rows[..., 1] += (

@@ -46,7 +46,7 @@ class MouthInterior:
         skin = 255 * skin_rgb.astype(np.float64)
         lip = _lip_colour(image, landmarks, skin)
         white = _white_under_this_light(image, landmarks, skin)
-        self._teeth = 0.80 * white
+        self._teeth = 0.88 * white
         self._tongue = 0.62 * (0.6 * lip + 0.4 * np.array([1.0, 0.62, 0.6]) * (skin @ _LUMA))
         self._cavity = 0.22 * (0.7 * lip + 0.3 * np.array([1.0, 0.45, 0.42]) * (skin @ _LUMA))
 
@@ -57,18 +57,18 @@ class MouthInterior:
         lower: np.ndarray,
         drop: float,
         to_head: np.ndarray,
-    ) -> tuple[tuple[slice, slice], np.ndarray] | None:
+    ) -> None:
         """Paint the gap between the lips into `frame` (H, W, 3) uint8.
 
         `upper`, `lower` (11, 2) are the inner edges of the lips in pixels of this frame, `drop` the
         jaw's way down in face heights, `to_head` (2, 3) takes this frame's pixels to head
-        coordinates. Returns the painted window and its coverage in [0, 1], None where lips touch.
+        coordinates.
         """
         outline = np.concatenate([_FINE @ upper, _FINE @ lower])
         low = np.maximum(np.floor(outline.min(0)) - 1, 0).astype(int)
         high = np.minimum(np.ceil(outline.max(0)) + 2, frame.shape[1::-1]).astype(int)
         if (high <= low).any():
-            return None
+            return
         window = slice(low[1], high[1]), slice(low[0], high[0])
         ys, xs = np.mgrid[window]
         x, y = np.moveaxis(_apply(to_head, np.stack([xs, ys], -1)), -1, 0)
@@ -80,14 +80,16 @@ class MouthInterior:
         span = np.minimum(y + pixel / 2, y_lower) - np.maximum(y - pixel / 2, y_upper)
         coverage = np.clip(span / pixel, 0, 1)
         coverage[(x < upper[0, 0]) | (x > upper[-1, 0])] = 0
-        if coverage.max() < 0.02:
-            return None
-        colour = self._paint(x, y, y_upper, y_lower, drop, pixel)
+        part = frame[window].astype(np.float64)
+        if coverage.max() > 0.02:
+            colour = self._paint(x, y, y_upper, y_lower, drop, pixel)
+            if self.is_open:
+                self._keep_own(colour, x, y, drop, pixel)
+            part = _over(part, colour, coverage, np.ones_like(x))
         if self.is_open:
-            self._keep_own(colour, x, y, drop, pixel)
-        part, alpha = frame[window], coverage[..., None]
-        part[:] = np.clip(part * (1 - alpha) + colour * alpha + 0.5, 0, 255).astype(np.uint8)
-        return window, coverage.astype(np.float32)
+            contact = self._contact(x, y, y_upper, y_lower, pixel)
+            part = _over(part, 2 * self._cavity, contact, np.ones_like(x))
+        frame[window] = np.clip(part + 0.5, 0, 255).astype(np.uint8)
 
     def _paint(self, x, y, y_upper, y_lower, drop: float, pixel: float) -> np.ndarray:
         """(h, w, 3) cavity, tongue, lower teeth, upper teeth, under the upper lip's shadow."""
@@ -116,6 +118,16 @@ class MouthInterior:
         colour = _over(colour, self._teeth, on_upper, biting * recede)
         shadow = 0.58 + 0.42 * smoothstep(-0.01 * width, 0.07 * width, y - y_upper)
         return colour * shadow[..., None]
+
+    def _contact(self, x, y, y_upper, y_lower, pixel: float) -> np.ndarray:
+        """The soft dark line where lips meet that the portrait shows apart."""
+        upper = np.interp(x, self._rest_upper[:, 0], self._rest_upper[:, 1])
+        lower = np.interp(x, self._rest_lower[:, 0], self._rest_lower[:, 1])
+        rest = lower - upper
+        shut = np.clip(1 - (y_lower - y_upper) / np.maximum(rest, pixel), 0, 1) ** 2
+        shut = shut * np.clip(rest / pixel - 1, 0, 1)
+        thick = max(0.8 * pixel, 0.014 * self.width)
+        return 0.65 * shut * np.exp(-(((y - 0.5 * (y_upper + y_lower)) / thick) ** 2))
 
     def _keep_own(self, colour, x, y, drop: float, pixel: float) -> None:
         """Put the portrait's own teeth and tongue over the painted ones, where it shows them."""
@@ -180,11 +192,10 @@ def _white_under_this_light(
     """What a tooth would look like without shade: between the whites of the eyes and lit skin."""
     outlines = np.concatenate([EYES_UPPER, EYES_LOWER[:, ::-1]], axis=1)
     pixels = np.concatenate([_region(image, landmarks[eye, :2]) for eye in outlines])
-    lit_skin = skin @ _LUMA * np.array([1.12, 1.06, 0.96])
-    if len(pixels) == 0:
-        return lit_skin
+    pixels = pixels if len(pixels) else skin[None]
     luma = pixels @ _LUMA
     sclera = pixels[luma >= np.percentile(luma, 85)].mean(0)
-    grey = sclera @ _LUMA
-    white = 0.5 * (0.4 * sclera + 0.6 * grey * np.array([1.03, 1.0, 0.93])) + 0.5 * lit_skin
-    return np.clip(white * max(1.0, 95 / (white @ _LUMA)), 0, 250)
+    # Half the colour of the light: as the skin shows it, which in a painting may be golden.
+    tint = 0.55 * np.array([1.03, 1.0, 0.92]) + 0.45 * skin / max(skin @ _LUMA, 1.0)
+    bright = 0.5 * (sclera @ _LUMA) + 0.55 * (skin @ _LUMA)
+    return np.clip(max(bright, 95.0) * tint / (tint @ _LUMA), 0, 245)
