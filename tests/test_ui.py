@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from emo2.motion.formats import load_npz
 from emo2.types import Progress
 from emo2.ui import words
 from emo2.ui.handlers import Studio, load_examples
-from emo2.ui.screen import Busy, Screen
+from emo2.ui.pictures import OUTSIDE_GAIN, mark_portrait
+from emo2.ui.screen import Busy, Note, Screen
 from emo2.ui.session import SessionStore
 from emo2.ui.uploads import Limits
 from emo2.ui.worker import Job, Worker
@@ -414,9 +416,23 @@ def test_sessions_nobody_uses_are_deleted(tmp_path):
     assert fresh.exists()
 
 
-def test_typed_names_are_escaped():
-    from emo2.ui.screen import Note
+def test_the_marked_portrait_shows_the_frame_and_dims_the_rest():
+    source = np.full((200, 300, 3), 200, np.uint8)
+    found = FakePipeline().analyse(source)
+    framed = replace(
+        found,
+        image=np.full_like(found.image, (250, 30, 30)),
+        source_box=(200.0, 50.0, 400.0, 350.0),
+    )
+    marked = mark_portrait(source, framed, max_side_px=400).astype(int)
+    assert marked.shape == (350, 400, 3), "one pixel a source pixel, the frame's margin included"
+    assert marked[20, 20] == pytest.approx(200 * OUTSIDE_GAIN, abs=2), "outside: dimmed"
+    assert marked[320, 20].max() == 0, "outside the picture and the frame: nothing"
+    for x, y in ((380, 320), (380, 90)):
+        assert marked[y, x] == pytest.approx((250, 30, 30), abs=2), "inside: the film's picture"
 
+
+def test_typed_names_are_escaped():
     assert "<script>" not in words.note_html(Note("<script>alert(1)</script>"))
 
 

@@ -8,35 +8,27 @@ import io
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
 from emo2.types import Frame, Portrait
 
 MARK_RGB = (94, 234, 212)
 LABEL_RGB = (6, 36, 34)
 OUTSIDE_GAIN = 0.42
-MARGIN_RGB = (120, 124, 130)
 _FINE = 2  # shapes are drawn at twice the size and shrunk: smooth edges
 
 
 def mark_portrait(image: Frame, portrait: Portrait, max_side_px: int = 900) -> Frame:
     """`image`, the upright source, with the film's frame, the face and the shoulders drawn on it.
 
-    What lies outside the frame is dimmed; where the frame reaches beyond the picture the margin is
-    grey.
+    Inside the frame it shows what the film will show, what was added around a close picture
+    included; what lies outside is dimmed.
     """
     height, width = image.shape[:2]
     x0, y0, x1, y1 = portrait.source_box
     left, top = min(0.0, x0), min(0.0, y0)
     right, bottom = max(float(width), x1), max(float(height), y1)
-    scale = min(1.0, max_side_px / max(right - left, bottom - top)) * _FINE
-
-    size = (round((right - left) * scale), round((bottom - top) * scale))
-    canvas = Image.new("RGB", size, MARGIN_RGB)
-    shrunk = Image.fromarray(image).resize(
-        (max(1, round(width * scale)), max(1, round(height * scale)))
-    )
-    canvas.paste(shrunk, (round(-left * scale), round(-top * scale)))
+    scale = max_side_px / max(right - left, bottom - top) * _FINE
 
     def place(points_px: np.ndarray) -> np.ndarray:
         """Pixels of the frame (..., 2) to pixels of the canvas."""
@@ -44,10 +36,12 @@ def mark_portrait(image: Frame, portrait: Portrait, max_side_px: int = 900) -> F
         source = np.array([x0, y0]) + points_px / frame_size * np.array([x1 - x0, y1 - y0])
         return (source - np.array([left, top])) * scale
 
+    size = (round((right - left) * scale), round((bottom - top) * scale))
+    canvas = Image.new("RGB", size)
+    _paste(canvas, image, (-left * scale, -top * scale), (width * scale, height * scale))
+    canvas = ImageEnhance.Brightness(canvas).enhance(OUTSIDE_GAIN)
     box = tuple(place(np.array([[0, 0], portrait.image.shape[1::-1]], dtype=float)).ravel())
-    inside = Image.new("L", size, round(255 * OUTSIDE_GAIN))
-    ImageDraw.Draw(inside).rectangle(box, fill=255)
-    canvas = Image.composite(canvas, Image.new("RGB", size), inside)
+    _paste(canvas, portrait.image, box[:2], (box[2] - box[0], box[3] - box[1]))
 
     draw = ImageDraw.Draw(canvas)
     line = max(2, round(max(size) / 300))
@@ -74,6 +68,13 @@ def data_uri(frame: Frame, max_side_px: int = 360) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _paste(
+    canvas: Image.Image, frame: Frame, at: tuple[float, float], size: tuple[float, float]
+) -> None:
+    fitted = Image.fromarray(frame).resize((max(1, round(size[0])), max(1, round(size[1]))))
+    canvas.paste(fitted, (round(at[0]), round(at[1])))
 
 
 def _label(
