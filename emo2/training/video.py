@@ -16,7 +16,6 @@ import copy
 import csv
 import dataclasses
 import json
-import math
 import subprocess
 import time
 from dataclasses import dataclass
@@ -57,6 +56,8 @@ class VideoConfig:
     whole_clip_share: float = 0.08
     learning_rate: float = 6e-4
     warmup_steps: int = 50
+    cooldown: float = 0.3
+    """Share of the steps, at the end, over which the learning rate falls to zero."""
     weight_decay: float = 0.01
     grad_clip: float = 1.0
     drop_audio: float = 0.2
@@ -64,7 +65,7 @@ class VideoConfig:
     drop_guidance: float = 0.05
     drop_past: float = 0.7
     """How often a clip has no motion frames, as the first of a film."""
-    save_every: int = 100
+    save_every: int = 50
 
 
 def train(
@@ -95,16 +96,17 @@ def train(
             optimiser.zero_grad()
             rate, seconds = schedule.get_last_lr()[0], time.perf_counter() - began
             log.writerow([step, f"{value.item():.6f}", f"{rate:.3e}", f"{seconds:.2f}"])
+            file.flush()
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-                file.flush()
                 save_state(accelerator, out, step + 1)
     loss.requires_grad_(False)
 
 
 def ramp(step: int, config: VideoConfig) -> float:
-    """Learning rate as a share of its peak: a short warm-up, then a cosine to zero."""
+    """Learning rate as a share of its peak: a short warm-up, a plateau, a straight line to
+    zero. Until the line begins, a run is the beginning of every longer run."""
     warm = min(1.0, (step + 1) / config.warmup_steps)
-    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
+    return warm * min(1.0, (config.steps - step) / (config.cooldown * config.steps))
 
 
 def save_state(accelerator: Accelerator, out: Path, step: int) -> None:
