@@ -203,8 +203,9 @@ def test_bare_and_sleeved_forearms_are_told_apart():
             cv2.line(picture, *ends, colour, 24)
         lab = to_lab(picture)
         skin_lab = to_lab(np.full((1, 1, 3), skin, np.uint8))[0, 0]
-        hands = np.full((2, 21, 2), np.nan)
-        assert bare_forearms(lab, skin_lab, *points.values(), hands, 390) is bare
+        cloth_lab = to_lab(np.full((1, 1, 3), cloth, np.uint8))[0, 0]
+        arms = (*points.values(), np.full((2, 21, 2), np.nan))
+        assert bare_forearms(lab, skin_lab, cloth_lab, np.ones((300, 300)), arms, 390) is bare
 
 
 def test_inpainting_continues_stripes_and_leaves_the_rest():

@@ -13,6 +13,10 @@ CHEEKS_AND_FOREHEAD = (50, 280, 205, 425, 151, 108, 337)  # mediapipe face mesh
 PALM = (0, 1, 5, 9, 13, 17)  # mediapipe hands: the hull of palm or back
 CLOTH_CHROMA = 11.0
 """CIELAB a-b distance from the skin's beyond which a colour is cloth."""
+SKIN_HUED_CLOTH = 5.0
+"""CIELAB a-b distance from a shade of skin below which cloth cannot be told from it by hue."""
+FORESHORTENED_M = 0.10
+"""Forearms that look shorter than this point at the camera."""
 SHADED_HAND = 8.0
 """CIELAB lightness by which hands in shade fall behind the cheeks."""
 
@@ -111,34 +115,46 @@ def skin_rgb(lab: np.ndarray, face: np.ndarray, hands: np.ndarray) -> np.ndarray
 def bare_forearms(
     lab: np.ndarray,
     skin: np.ndarray,
-    shoulders: np.ndarray,
-    elbows: np.ndarray,
-    wrists: np.ndarray,
-    hands: np.ndarray,
+    cloth: np.ndarray,
+    matte: np.ndarray,
+    arms: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     metre_px: float,
 ) -> bool:
-    """True where the forearms show skin. Both arms vote by how much of them is seen.
+    """True where the forearms show skin rather than `cloth`. Both arms vote by what is seen of
+    them.
 
-    A foreshortened forearm lies under its own hand, where any sample would be skin: the hands are
-    left out, and what remains around the elbow decides. Of arms behind the back the elbow alone is
-    asked.
+    `arms` holds shoulders, elbows, wrists (2, 2) and hands (2, 21, 2). A foreshortened forearm lies
+    under its own hand, where any sample would be skin: the hands are left out, and what remains
+    around the elbow decides. Of arms behind the back the elbow alone is asked.
     """
+    shoulders, elbows, wrists, hands = arms
     covered = np.zeros(lab.shape[:2], np.uint8)
     for hand in hands[~np.isnan(hands).any(axis=(1, 2))]:
         cv2.fillConvexPoly(covered, cv2.convexHull(np.rint(hand).astype(np.int32)), 1)
-    covered = cv2.dilate(covered, np.ones((max(3, round(0.02 * metre_px)),) * 2, np.uint8)) > 0
-    bare = seen = 0
+    # Skin in shade keeps its hue and gains saturation; hands are lit as their forearms are.
+    shades = skin[1:] * np.linspace(0.8, 1.8, 6)[:, None]
+    if covered.any():
+        shades = np.vstack([shades, np.percentile(lab[covered > 0][:, 1:], (30, 50, 70), axis=0)])
+    covered = cv2.dilate(covered, np.ones((max(3, round(0.02 * metre_px)),) * 2, np.uint8))
+    seen = (covered == 0) & (matte > 0.8)
+    skin_hued = np.linalg.norm(shades - cloth[1:], axis=-1).min() < SKIN_HUED_CLOTH
+    bare = total = 0
     for shoulder, elbow, wrist in zip(shoulders, elbows, wrists, strict=True):
         if np.isnan(elbow).any():
             continue
+        radius_m = 0.012
         if np.isnan(wrist).any():
             along = shoulder + np.linspace(0.85, 1.0, 5)[:, None] * (elbow - shoulder)
         else:
             along = elbow + np.linspace(0.0, 0.75, 14)[:, None] * (wrist - elbow)
-        pixels = lab[_discs(lab.shape[:2], along, 0.012 * metre_px) & ~covered]
-        bare += (np.linalg.norm(pixels[:, 1:] - skin[1:], axis=1) < CLOTH_CHROMA).sum()
-        seen += len(pixels)
-    return bool(bare > 0.5 * seen)
+            if np.linalg.norm(wrist - elbow) < FORESHORTENED_M * metre_px:
+                radius_m = 0.03
+        pixels = lab[_discs(lab.shape[:2], along, radius_m * metre_px) & seen]
+        to_skin = np.linalg.norm(pixels[:, None, 1:] - shades, axis=-1).min(axis=1)
+        to_cloth = np.linalg.norm(pixels[:, 1:] - cloth[1:], axis=1)
+        bare += ((to_skin < CLOTH_CHROMA) & (skin_hued | (to_skin < to_cloth))).sum()
+        total += len(pixels)
+    return bool(bare > 0.5 * total)
 
 
 def sleeve_rgb(

@@ -65,6 +65,8 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
         # Arms that hang out of the picture show their forearms all the same.
         hangs = np.isnan(wrists[:, :1]) & (guess[:, 1, 1:] > framing.height)
         towards = np.where(hangs, guess[:, 1], wrists)
+    sleeve = appearance.sleeve_rgb(lab, skin, matte, shoulders, elbows, metre_px)
+    cloth = appearance.to_lab(sleeve.reshape(1, 1, 3) * 255)[0, 0]
     arms = shoulders, elbows, towards, hands
     return Portrait(
         image=frame,
@@ -76,8 +78,8 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
         hands=hands,
         person_mask=matte,
         skin_rgb=appearance.skin_rgb(lab, face, hands),
-        sleeve_rgb=appearance.sleeve_rgb(lab, skin, matte, shoulders, elbows, metre_px),
-        bare_forearms=appearance.bare_forearms(lab, skin, *arms, metre_px),
+        sleeve_rgb=sleeve,
+        bare_forearms=appearance.bare_forearms(lab, skin, cloth, matte, arms, metre_px),
         camera=camera,
         source_box=framing.source_box,
         notes=tuple(notes),
