@@ -282,7 +282,7 @@ def _encode_picture(path: Path, frames: Iterator[Frame], fps: float) -> int:
         "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     )
     inputs = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(rate), "-i", "pipe:0"]
-    codec = ["-vf", colours, "-c:v", "libx264", "-preset", "fast", "-crf", "17", "-f", "mp4"]
+    codec = ["-vf", colours, "-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-f", "mp4"]
     with tempfile.TemporaryFile() as log:
         command = _command([*inputs, *codec, _url(path)])
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log)
