@@ -77,7 +77,9 @@ class Eye:
         at_margin &= np.abs(self._u) < 0.45 * width
         pixels = self._patch[at_margin]
         darkest = np.argsort(pixels @ _LUMA)[: max(1, len(pixels) // 4)]
-        self._lash = pixels[darkest].mean(0) if len(pixels) else np.zeros(3, np.float32)
+        dark = pixels[darkest].mean(0) if len(pixels) else np.zeros(3, np.float32)
+        # Half grey and darker: the darkest pixels at the margin may be a blue iris's rim.
+        self._lash = 0.75 * (0.5 * dark + 0.5 * (dark @ _LUMA))
 
     def _bare_skin(self) -> np.ndarray:
         """The window without thin dark lines: lashes, liner and crease must not tint the lid."""

@@ -75,9 +75,9 @@ def split_layers(image: np.ndarray, plate: Plate) -> tuple[np.ndarray, np.ndarra
     rest shows no rim, and in motion the rim goes with the hair. A few pixels further out the
     background is the picture itself and stands still.
     """
-    removed = plate.arm_mask[..., None]
-    near = cv2.dilate((plate.alpha > 0.02).astype(np.float32), np.ones((7, 7)))
-    near = np.maximum(cv2.blur(near, (9, 9)), plate.alpha > 0)[..., None]
+    # Next to removed arms the plate decides: scraps of them must not come back.
+    removed = _grown(plate.arm_mask > 0.02, round(0.012 * max(image.shape)))[..., None]
+    near = np.maximum(_grown(plate.alpha > 0.02, 3), plate.alpha > 0)[..., None]
     picture = image.astype(np.float32)
     background = np.rint(picture + np.maximum(near, removed) * (plate.background - picture))
     darker = 1 - ((picture + 0.5) / (background + 0.5)).min(axis=2, keepdims=True)
@@ -87,6 +87,12 @@ def split_layers(image: np.ndarray, plate: Plate) -> tuple[np.ndarray, np.ndarra
     colour = np.rint(share + removed * (plate.body * plate.alpha[..., None] - share))
     person = np.concatenate([colour, coverage], axis=2).astype(np.uint8)
     return person, background.astype(np.uint8)
+
+
+def _grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """(H, W) float32 in [0, 1]: `mask` made wider by `pixels`, with a soft edge."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return cv2.blur(cv2.dilate(mask.astype(np.float32), kernel), (9, 9))
 
 
 def sample(person: np.ndarray, source_map: np.ndarray) -> np.ndarray:
