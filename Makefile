@@ -1,5 +1,7 @@
 # make app | demo | test | lint | bench. Each sets up what it needs; a second run starts at once.
-PYTHON  := $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+FITS    := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+PYTHON  := $(shell for python in python3 python3.11 python3.12 python; do \
+             $$python -c "$(FITS)" 2>/dev/null && { echo $$python; break; }; done)
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
@@ -16,7 +18,8 @@ app: $(READY)
 	$(BIN)/python app.py
 
 demo: $(READY)
-	$(BIN)/python -m emo2 animate --example 0 --out outputs/demo.mp4
+	$(BIN)/python -m emo2 animate --portrait assets/amara.jpg --audio assets/welcome.flac \
+	  --style talk-lively --out outputs/demo.mp4
 
 test: $(DEV)
 	$(BIN)/python -m pytest
@@ -41,8 +44,8 @@ clean:
 # torch first: uv can take the CPU build where there is no NVIDIA GPU; where it cannot, pip takes the
 # platform's own. opencv's usual wheel needs libGL: where that is missing, the headless one replaces it.
 $(READY): requirements.txt Makefile
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \
-	  echo "emo2 needs Python 3.11 or 3.12, found: $$($(PYTHON) --version). Install one, or run make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(or $(PYTHON),false) -c "$(FITS)" || { \
+	  echo "emo2 needs Python 3.11 or 3.12. Install one, or run: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "the venv module is missing: install python3-venv (apt-get install python3-venv), then run make again"; rm -rf $(VENV); exit 1; }
 	@sh .ci/system-libraries
