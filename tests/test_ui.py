@@ -71,7 +71,7 @@ def _ready(studio: Studio, voice: str, portrait: str) -> str:
     """A session with both inputs."""
     session_id = studio.open(None).session_id
     studio.set_voice(session_id, voice)
-    assert studio.set_portrait(session_id, portrait).inputs_ready
+    assert studio.set_portrait(session_id, portrait).can_continue
     return session_id
 
 
@@ -139,7 +139,7 @@ def test_examples_fill_both_boxes_and_the_style(tmp_path, voice, portrait):
     (tmp_path / "examples.json").write_text(json.dumps(listing))
     studio = _studio(FakePipeline(), tmp_path, examples=load_examples(tmp_path))
     screen = studio.use_example(None, 0)
-    assert screen.inputs_ready
+    assert screen.can_continue
     assert screen.style == "calm"
     assert screen.voice_file.is_file()
     assert screen.portrait_file.is_file()
@@ -147,19 +147,24 @@ def test_examples_fill_both_boxes_and_the_style(tmp_path, voice, portrait):
     assert studio.set_portrait(screen.session_id, str(portrait)).marked == screen.marked
 
 
-def test_warming_up_works_in_the_background_before_the_first_visitor(tmp_path, voice, portrait):
-    (tmp_path / "examples.json").write_text(
-        json.dumps([{"name": "Mira", "portrait": "portrait.png", "audio": "voice.wav"}])
-    )
-    studio = _studio(FakePipeline(0.01), tmp_path, examples=load_examples(tmp_path))
-    studio.worker.run_quietly(studio.warm_up)
-    reports = [
-        r.report
-        for r in studio.generate_hands(_ready(studio, voice, portrait), "", None, 0)
-        if isinstance(r, Busy)
-    ]
-    assert reports[0].waiting
-    assert studio.pipeline.most_at_once == 1
+def test_visitors_wait_while_the_server_warms_up(tmp_path, voice, portrait):
+    row = {"name": "Mira", "portrait": "portrait.png", "audio": "voice.wav"}
+    (tmp_path / "examples.json").write_text(json.dumps([row]))
+    studio = _studio(FakePipeline(), tmp_path, examples=load_examples(tmp_path))
+    session_id = _ready(studio, voice, portrait)
+    begun, go = threading.Event(), threading.Event()
+
+    def load() -> None:
+        begun.set()
+        go.wait(20)
+        studio.warm_up()
+
+    studio.worker.run_quietly(load)
+    begun.wait(20)
+    results = studio.generate_hands(session_id, "", None, 0)
+    assert next(results).report.waiting
+    go.set()
+    assert _last(results).hands_clip is not None
 
 
 # Nothing is lost -----------------------------------------------------------------------------
@@ -211,7 +216,7 @@ def test_a_bad_recording_is_refused_and_the_good_one_kept(studio, voice, portrai
     assert screen.voice.kind == "refused"
     assert "letter.wav" in screen.voice.text
     assert "still in use" in screen.voice.text
-    assert screen.inputs_ready
+    assert screen.can_continue
 
 
 def test_too_long_and_too_large_are_refused_with_the_limit(tmp_path, voice):
@@ -228,7 +233,7 @@ def test_a_picture_without_a_face_is_refused(studio, tmp_path):
     screen = studio.set_portrait(None, _picture(tmp_path / "night.png", 0))
     assert screen.portrait.kind == "refused"
     assert "face" in screen.portrait.text
-    assert not screen.inputs_ready
+    assert not screen.can_continue
 
 
 def test_hands_without_a_voice_and_a_film_without_approval_say_what_is_missing(studio, voice):

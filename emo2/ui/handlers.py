@@ -23,13 +23,13 @@ from emo2.motion.formats import save_npz
 from emo2.pipeline import EMO2Pipeline
 from emo2.provenance.recipe import file_hash, film_metadata, film_recipe
 from emo2.types import NETWORK_SAMPLE_RATE_HZ, AudioClip, HandMotion
-from emo2.ui.screen import Busy, Screen, Step, show
+from emo2.ui.screen import Busy, Note, Screen, Step, show
 from emo2.ui.session import Film, Hands, Session, SessionStore, Voice
 from emo2.ui.uploads import Limits, read_motion, take_portrait, take_voice
 from emo2.ui.words import refusal, spoken
 from emo2.ui.worker import Job, Worker
 
-STOPPED = "Stopped. What was there before is unchanged."
+STOPPED = Note("Stopped. What was there before is unchanged.")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Studio:
         session = self.sessions.open(session_id)
         if session.voice is None:
             session.job = None
-            yield show(session, hands_refused="Add a recording in step 1 first.")
+            yield show(session, hands_said=Note("Add a recording in step 1 first.", "refused"))
             return
         voice, seed = session.voice, _whole(seed)
         settings = {"style": style or None, "speed": speed, "seed": seed}
@@ -149,7 +149,7 @@ class Studio:
             motion = read_motion(Path(path or ""), self.limits, session.voice, self.pipeline.fps)
         except InputError as error:
             session.job = None
-            yield show(session, hands_refused=refusal(error))
+            yield show(session, hands_said=Note(refusal(error), "refused"))
             return
         settings = {"uploaded": file_hash(path)}
         yield from self._make_hands(session, lambda job: motion, "uploaded motion", settings)
@@ -166,7 +166,7 @@ class Studio:
         """The hands on screen are the ones for the film. They are never changed afterwards."""
         session = self.sessions.open(session_id)
         if session.shown_hands is None:
-            return show(session, hands_refused="There are no hands to approve yet.")
+            return show(session, hands_said=Note("There are no hands to approve yet.", "refused"))
         session.approved_hands = session.shown_hands
         return show(session, go_to=3)
 
@@ -179,7 +179,7 @@ class Studio:
         session = self.sessions.open(session_id)
         if not show(session).can_render:
             session.job = None
-            yield show(session, film_refused=show(session).approval.text)
+            yield show(session, film_said=Note(show(session).approval.text, "refused"))
             return
         voice, sitter, hands, seed = (
             session.voice,
@@ -229,9 +229,9 @@ class Studio:
         try:
             yield from self._watch(session, "film", render)
         except Cancelled:
-            yield show(session, film_refused=STOPPED)
+            yield show(session, film_said=STOPPED)
         except InputError as error:
-            yield show(session, film_refused=refusal(error))
+            yield show(session, film_said=Note(refusal(error), "refused"))
         else:
             yield show(session)
 
@@ -286,9 +286,9 @@ class Studio:
         try:
             yield from self._watch(session, "hands", work)
         except Cancelled:
-            yield show(session, hands_refused=STOPPED)
+            yield show(session, hands_said=STOPPED)
         except InputError as error:
-            yield show(session, hands_refused=refusal(error))
+            yield show(session, hands_said=Note(refusal(error), "refused"))
         else:
             yield show(session)
 

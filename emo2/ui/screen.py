@@ -47,7 +47,8 @@ class Screen:
     portrait: Note
     marked: Path | None
     framed: Path | None
-    inputs_ready: bool
+    can_continue: bool
+    """Step 2 can be entered: both inputs are there, or hands made earlier are."""
     hands: Note
     hands_clip: Path | None
     hands_file: Path | None
@@ -80,11 +81,11 @@ def show(
     *,
     voice_refused: str | None = None,
     portrait_refused: str | None = None,
-    hands_refused: str | None = None,
-    film_refused: str | None = None,
+    hands_said: Note | None = None,
+    film_said: Note | None = None,
     **once: Any,
 ) -> Screen:
-    """The screen of `session`; `*_refused` are words about what was just turned down."""
+    """The screen of `session`; `*_refused` and `*_said` are words about what was just tried."""
     hands, film = session.shown_hands, session.shown_film
     return Screen(
         session_id=session.id,
@@ -93,15 +94,16 @@ def show(
         portrait=_portrait_note(session, portrait_refused),
         marked=session.sitter.marked if session.sitter else None,
         framed=session.sitter.framed if session.sitter else None,
-        inputs_ready=session.voice is not None and session.sitter is not None,
-        hands=Note(hands_refused, "refused") if hands_refused else _hands_note(session),
+        can_continue=(session.voice is not None and session.sitter is not None)
+        or bool(session.hands),
+        hands=hands_said or _hands_note(session),
         hands_clip=hands.clip if hands else None,
         hands_file=hands.file if hands else None,
         versions=tuple((_version_label(session, h), h.number) for h in reversed(session.hands)),
         shown_version=hands.number if hands else None,
         can_approve=hands is not None and _fits_voice(session, hands),
         approval=_approval_note(session),
-        film=Note(film_refused, "refused") if film_refused else _film_note(session),
+        film=film_said or _film_note(session),
         film_clip=film.path if film else None,
         film_portrait=film.sitter.framed if film else None,
         film_hands=film.hands.clip if film else None,

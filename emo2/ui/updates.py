@@ -22,7 +22,7 @@ def fill(c: SimpleNamespace, screen: Screen) -> dict[Any, Any]:
         c.voice_note: words.note_html(screen.voice),
         c.portrait_note: words.note_html(screen.portrait),
         c.marked: gr.update(value=_path(screen.marked), visible=screen.marked is not None),
-        c.to_hands: gr.update(interactive=screen.inputs_ready),
+        c.to_hands: gr.update(interactive=screen.can_continue),
         c.hands_note: words.note_html(screen.hands),
         c.hands_clip: gr.update(value=_path(screen.hands_clip), visible=has_hands),
         c.framed: gr.update(value=_path(screen.framed), visible=not has_hands),

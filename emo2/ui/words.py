@@ -41,6 +41,7 @@ _STAGES = {
     "gesture": ("Imagining the hands", "step"),
     "preview": ("Drawing the hands", "frame"),
     "draft": ("Drawing the draft", "frame"),
+    "guidance": ("Drawing what guides the film", "frame"),
     "film": ("Painting the film", "step"),
 }
 _ICONS = {"plain": "○", "good": "✓", "stale": "!", "refused": "×"}
@@ -83,7 +84,8 @@ def progress_html(report: Report | None) -> str:
         title, share = "Waiting for a free place…", None
         detail = "This machine is busy with earlier work. Yours comes next."
     elif report.progress is None:
-        title, detail, share = "Getting ready…", f"{clock(report.elapsed_s)} so far", None
+        title = "Stopping as soon as everything is loaded…" if report.stopping else "Getting ready…"
+        detail, share = f"{clock(report.elapsed_s)} so far", None
     else:
         stage, unit = _STAGES.get(
             report.progress.stage, (report.progress.stage.capitalize(), "step")

@@ -44,7 +44,7 @@ class Job:
         self._progress: Progress | None = None
         self._picture: Frame | None = None
         self._started_at: float | None = None
-        self._stage_start: tuple[float, int] = (0.0, 0)
+        self._stage_starts: dict[str, tuple[float, int]] = {}
 
     # Who stops it ----------------------------------------------------------------------------
 
@@ -63,8 +63,7 @@ class Job:
         """For every `on_step` argument of the pipeline. Raises `Cancelled`."""
         if self.cancelled:
             raise Cancelled
-        if self._progress is None or progress.stage != self._progress.stage:
-            self._stage_start = (time.monotonic(), progress.done)
+        self._stage_starts.setdefault(progress.stage, (time.monotonic(), progress.done))
         self._progress = progress
 
     def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -100,7 +99,7 @@ class Job:
         progress, remaining_s = self._progress, None
         if progress is not None:
             # From the first report on: what came before it was loading, not work.
-            stage_at, stage_done = self._stage_start
+            stage_at, stage_done = self._stage_starts[progress.stage]
             if progress.done > stage_done:
                 per_unit_s = (now - stage_at) / (progress.done - stage_done)
                 remaining_s = per_unit_s * (progress.total - progress.done)
