@@ -20,11 +20,11 @@ NOSE_AND_CHIN = (6, 197, 195, 199, 175, 200, 172, 397, 136, 365, 58, 288)
 SKIN_POINTS = np.array([*FOREHEAD, *CHEEKS, *NOSE_AND_CHIN])
 LUMA = np.array([0.299, 0.587, 0.114])
 # Rooms are lit from above and in front; a face says how far to the side and how hard.
-DEFAULT_UP = 0.45
-AMBIENT = 0.66
+DEFAULT_UP = 0.28
+AMBIENT = 0.70
 WRAP = 0.5
 # Light that has travelled through skin comes out red: shadows lose blue first.
-SKIN_SHADOW_GAMMA = np.array([0.80, 1.06, 1.14], np.float32)
+SKIN_SHADOW_GAMMA = np.array([0.88, 1.04, 1.10], np.float32)
 CLOTH_SHADOW_GAMMA = np.array([1.0, 1.0, 0.97], np.float32)
 
 
@@ -50,7 +50,7 @@ class Light:
 
     def _raw(self, normals: np.ndarray) -> np.ndarray:
         diffuse = np.clip((normals @ self.direction + WRAP) / (1 + WRAP), 0, 1)
-        sky = 0.06 * normals[..., 1]  # a room's ceiling is brighter than its floor
+        sky = 0.04 * normals[..., 1]  # a room's ceiling is brighter than its floor
         return self.ambient + (1 - self.ambient) * diffuse + sky
 
 
@@ -72,6 +72,6 @@ def light_from_face(portrait: Portrait) -> Light:
     right, up, mean = np.linalg.solve(design.T @ design + ridge, design.T @ grey[row, column])
     tilt = np.array([right, up]) / max(mean, 0.05)
     direction = np.array(
-        [np.clip(2.0 * tilt[0], -0.7, 0.7), np.clip(DEFAULT_UP + 0.8 * tilt[1], 0.15, 0.9), 0.8]
+        [np.clip(2.0 * tilt[0], -0.7, 0.7), np.clip(DEFAULT_UP + 0.5 * tilt[1], 0.1, 0.6), 0.8]
     )
     return Light((direction / np.linalg.norm(direction)).astype(np.float32))

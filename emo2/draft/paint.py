@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from emo2.draft.joints import ArmJoint
+from emo2.draft.light import SKIN_POINTS
 from emo2.draft.plate import Plate
 from emo2.hands.arm import ArmModel
 from emo2.hands.implicit import FOREARM_LENGTH_M
@@ -21,9 +22,10 @@ from emo2.hands.model import HandModel
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, HandMotion, Portrait
 
 # Hands catch less light than the face that the tone was measured on.
-HAND_TONE = np.array([1.0, 0.972, 0.96])
+HAND_TONE = np.array([1.0, 0.99, 0.98])
+HAND_LIGHT = (0.94, 1.03)
 PALM_TINT = np.array([1.03, 0.985, 0.975])
-KNUCKLE_TINT = np.array([0.985, 0.90, 0.875])
+KNUCKLE_TINT = np.array([0.985, 0.92, 0.90])
 FINGERTIP_TINT = np.array([1.02, 0.94, 0.925])
 NAIL_TINT = np.array([1.05, 0.985, 0.98])
 # Joints whose backs are knuckles (MANO order: every finger joint), and the radius of the mark [m].
@@ -42,6 +44,7 @@ SHORT_SLEEVE = 0.6
 """Where a short sleeve ends on the upper arm, as a share of the way from shoulder to elbow."""
 SKIN_UNLIKE = 0.07
 """A pixel that differs more than this from the skin tone (see `_unlike`) is no skin."""
+ALIKE = 0.05
 BARE_ELBOW = 0.3
 """The share of skin above the elbow from which on the elbow is bare."""
 ELBOW_LIGHT = (0.90, 1.08)
@@ -83,12 +86,13 @@ def paint_arms(
     along = np.asarray(arm_model.blend, np.float64)  # (V,) 0 at the wrist, 1 at the elbow
     noise = np.random.default_rng(seed)
     grain = 1 + _photo_grain(portrait) * noise.standard_normal((NUM_HANDS, len(along), 1))
-    joins = _joins(portrait, plate)
+    tone = _hand_tone(portrait)
+    joins = _joins(portrait, plate, tone)
     cloths = [_straight_cloth(plate, hand, joins[hand].cloth) for hand in range(NUM_HANDS)]
     layers = []
     for hand in range(NUM_HANDS):
         join, cuff = joins[hand], joins[hand].cuff
-        skin = _skin(portrait, vertices[hand], joints[hand], arm_model.nail)
+        skin = _skin(tone, vertices[hand], joints[hand], arm_model.nail)
         # The picture's own tone takes over on the way to the elbow.
         skin = _mix(skin, join.skin, _smooth(along, 0.25, 0.9))
         skin = skin * (1 + SKIN_MOTTLE * _mottle(vertices[hand], noise)[:, None])
@@ -124,9 +128,34 @@ def _rest_motion() -> HandMotion:
     return HandMotion(quaternions, translation, visible, np.zeros((NUM_HANDS, NUM_BETAS)), fps=24)
 
 
-def _skin(portrait: Portrait, vertices, joints, nail) -> np.ndarray:
+def _hand_tone(portrait: Portrait) -> np.ndarray:
+    """(3,) the hands' colour where the light meets them: the face's, a little brighter or darker
+    where the picture's own hands are."""
+    at = np.round(portrait.face_landmarks[SKIN_POINTS, :2]).astype(int)
+    height, width = portrait.person_mask.shape
+    at = at[((at >= 0) & (at < (width, height))).all(axis=1)]
+    face = _bright(portrait.image[at[:, 1], at[:, 0]] / 255.0)
+    tone = (
+        0.5 * face / face.mean() + 0.5 * portrait.skin_rgb / portrait.skin_rgb.mean()
+    ) * HAND_TONE
+    region = np.zeros((height, width), np.uint8)
+    for hand in portrait.hands[~np.isnan(portrait.hands).any(axis=(1, 2))]:
+        cv2.fillConvexPoly(region, cv2.convexHull(np.round(hand).astype(np.int32)), 1)
+    pixels = portrait.image[region > 0] / 255.0
+    pixels = pixels[_unlike(pixels, portrait.skin_rgb.astype(np.float64)) < SKIN_UNLIKE]
+    ratio = _bright(pixels).mean() / face.mean() if len(pixels) > 50 else 1.0
+    return tone * face.mean() * np.clip(0.5 * (1 + ratio), *HAND_LIGHT)
+
+
+def _bright(pixels: np.ndarray) -> np.ndarray:
+    """(3,) the mean of the brighter pixels of (N, 3), highlights left out: what faces the light."""
+    low, high = np.percentile(pixels.mean(axis=1), (45, 92))
+    return pixels[(pixels.mean(axis=1) >= low) & (pixels.mean(axis=1) <= high)].mean(axis=0)
+
+
+def _skin(tone: np.ndarray, vertices, joints, nail) -> np.ndarray:
     """(V, 3) skin of one flat hand: back and palm, knuckles, finger tips and nails."""
-    skin = np.broadcast_to(portrait.skin_rgb * HAND_TONE, vertices.shape)
+    skin = np.broadcast_to(tone, vertices.shape)
     up = vertices[:, 1] - joints[0, 1]
     back = _smooth(up, -0.004, 0.006)
     skin = skin * (PALM_TINT + (1 - PALM_TINT) * back[:, None])
@@ -151,9 +180,9 @@ class _Join:
     """Where the sleeve ends, as a share of the way from wrist to elbow; beyond 1: no sleeve."""
 
 
-def _joins(portrait: Portrait, plate: Plate) -> list[_Join]:
+def _joins(portrait: Portrait, plate: Plate, skin: np.ndarray) -> list[_Join]:
     """Both arms' joins. People wear both sleeves alike, so both arms decide together."""
-    skin, sleeve = portrait.skin_rgb * HAND_TONE, portrait.sleeve_rgb.astype(np.float64)
+    sleeve = portrait.sleeve_rgb.astype(np.float64)
     cloths, tones, shares = [], [], []
     for joint in plate.arms:
         # What the plate measured counts as cloth only where it is not an arm in the shade.
@@ -166,13 +195,15 @@ def _joins(portrait: Portrait, plate: Plate) -> list[_Join]:
             bare = _unlike(pixels, skin) < np.minimum(_unlike(pixels, cloths[-1]), SKIN_UNLIKE)
             shares.append(bare.mean())
             if shares[-1] > BARE_ELBOW:
-                tone = np.median(pixels[bare], axis=0)
+                tone = _bright(pixels[bare])
                 # A hint of shade is the arm's own; more of it is cast on it by the body.
                 light = np.clip(tone.mean() / skin.mean(), *ELBOW_LIGHT)
                 tones[-1] = 0.5 * (tone / tone.mean() + skin / skin.mean()) * light * skin.mean()
+    # Cloth in the colour of skin cannot be told from it, nor need it be.
+    telling = _unlike(sleeve[None], skin) > ALIKE
     if not portrait.bare_forearms:
         cuff = LONG_SLEEVE_CUFF
-    elif shares and np.mean(shares) < BARE_ELBOW:
+    elif telling and shares and np.mean(shares) < BARE_ELBOW:
         cuff = ROLLED_SLEEVE_CUFF
     else:
         cuff = NO_SLEEVE

@@ -34,9 +34,10 @@ CHUNK_FRAMES = 16
 """Arms are posed this many frames at once; memory is constant in the length of the film."""
 MELT_RANGE = 70.0
 """How far (grey levels) the picture may differ from an elbow that melts into it."""
-SHUTTER = 0.5
-"""The share of a frame during which film is exposed (180 degrees)."""
-BLUR_STEP_PX, MAX_SUBFRAMES = 4.0, 3
+SHUTTER = 0.35
+"""The share of a frame during which film is exposed; less than cinema's half, which smears fingers
+at this size."""
+BLUR_STEP_PX, MAX_SUBFRAMES = 3.0, 4
 """Motion blur: one more exposure for every so many pixels that a hand moves while the shutter is
 open."""
 
