@@ -474,38 +474,29 @@ def test_a_photograph_and_a_second_of_speech_become_a_film(tmp_path, speech_like
 # The served page -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def served(tmp_path):
-    """`served(pipeline) -> (studio, client)`: the page on a free port."""
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    """A program's view of the served page."""
     from gradio_client import Client
 
     from emo2.ui.layout import build_page
     from emo2.ui.theme import launch_options
 
-    pages = []
-
-    def serve(pipeline):
-        studio = _studio(pipeline, tmp_path)
-        page = build_page(studio)
-        pages.append(page)
-        _, url, _ = page.launch(
-            server_name="127.0.0.1",
-            prevent_thread_lock=True,
-            quiet=True,
-            **launch_options(max_file_mb=25),
-        )
-        return studio, Client(url, verbose=False, analytics_enabled=False)
-
-    yield serve
-    for page in pages:
-        page.close()
+    page = build_page(_studio(FakePipeline(), tmp_path_factory.mktemp("page")))
+    _, url, _ = page.launch(
+        server_name="127.0.0.1",
+        prevent_thread_lock=True,
+        quiet=True,
+        **launch_options(max_file_mb=25),
+    )
+    yield Client(url, verbose=False, analytics_enabled=False)
+    page.close()
 
 
-def test_programs_get_two_endpoints_and_no_more(served, voice, portrait, tmp_path):
+def test_programs_get_two_endpoints_and_no_more(client, voice, portrait, tmp_path):
     from gradio_client import handle_file
     from gradio_client.exceptions import AppError
 
-    _, client = served(FakePipeline())
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/gesture", "/render"}
 
     clip, motion = client.predict(
@@ -532,25 +523,23 @@ def test_programs_get_two_endpoints_and_no_more(served, voice, portrait, tmp_pat
         client.predict(handle_file(dark), handle_file(voice), api_name="/render")
 
 
-def test_the_page_asks_no_other_host_and_keeps_no_history(served):
+def test_the_page_asks_no_other_host_and_keeps_no_history(client):
     import httpx
 
-    _, client = served(FakePipeline())
     page = httpx.get(client.src).text
     for host in ("fonts.googleapis.com", "fonts.gstatic.com"):
         assert host not in page
     config = httpx.get(f"{client.src.rstrip('/')}/config").json()
     assert not config["analytics_enabled"]
-    assert not config.get("run_history")
+    assert not config["run_history"]
     assert not config["show_error"]
-    private = [d for d in config["dependencies"] if d["api_visibility"] == "public"]
-    assert len(private) == 2
+    public = [d for d in config["dependencies"] if d["api_visibility"] == "public"]
+    assert len(public) == 2
 
 
-def test_only_uploads_are_opened(served, voice):
+def test_only_uploads_are_opened(client):
     from gradio_client.exceptions import AppError
 
-    _, client = served(FakePipeline())
     stolen = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
     with pytest.raises((AppError, ValueError)):
         client.predict(audio=stolen, api_name="/gesture")
