@@ -12,12 +12,12 @@ import torch
 from emo2.errors import InputError
 from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.training import video
-from emo2.training.video import VideoConfig, fit_latents, save_checkpoint, train
+from emo2.training.video import fit_latents, save_checkpoint, train
 from emo2.training.video_corpus import VideoClip, build_corpus, busiest, vary
 from emo2.training.video_degradation import spoil
 from emo2.training.video_gate import judge, mend, psnr
 from emo2.training.video_loss import Batch, draw_batch
-from emo2.training.video_model import VideoSize, build_pipeline
+from emo2.training.video_model import VideoConfig, VideoSize, build_pipeline
 from emo2.types import AudioFeatures, Camera, GuidanceMaps, HandMotion, Portrait
 
 SIDE, AUDIO_DIM = 32, 6
@@ -174,6 +174,9 @@ def test_a_resumed_run_is_the_run_it_resumes(tmp_path, monkeypatch):
     resumed = fresh(clips, seed=7)  # all comes from the saved state
     train(CONFIG, resumed, clips, tmp_path / "broken", resume=True)
     assert torch.equal(weights(whole), weights(resumed))
+    logs = [(tmp_path / name / "log.csv").read_text() for name in ("whole", "broken")]
+    losses = [[row.split(",")[:2] for row in log.splitlines()] for log in logs]
+    assert losses[0] == losses[1]
     assert not torch.equal(weights(whole), weights(fresh(clips)))
 
 

@@ -18,8 +18,8 @@ import dataclasses
 import json
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -36,44 +36,18 @@ from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.training.video_corpus import Studio, VideoClip, build_corpus
 from emo2.training.video_gate import judge
 from emo2.training.video_loss import VideoLoss, draw_batch
-from emo2.training.video_model import DEMO, VideoSize, build_pipeline
+from emo2.training.video_model import VideoConfig, build_pipeline
 
 LATENT_CHANNELS, PATCH_SIZE = 16, 8
-
-
-@dataclass(frozen=True)
-class VideoConfig:
-    """Every number of a run; saved beside the weights."""
-
-    size: VideoSize = DEMO
-    seed: int = 0
-    clips: int = 80
-    held_out_clips: int = 6
-    steps: int = 2000
-    short_frames: int = 4
-    """Most steps see a stretch this long, since faults last; the others a whole clip, for the
-    temporal modules."""
-    whole_clip_share: float = 0.08
-    learning_rate: float = 6e-4
-    warmup_steps: int = 50
-    cooldown: float = 0.3
-    """Share of the steps, at the end, over which the learning rate falls to zero."""
-    weight_decay: float = 0.01
-    grad_clip: float = 1.0
-    drop_audio: float = 0.2
-    drop_reference: float = 0.05
-    drop_guidance: float = 0.05
-    drop_past: float = 0.7
-    """How often a clip has no motion frames, as the first of a film."""
-    save_every: int = 50
 
 
 def train(
     config: VideoConfig, pipeline: Stage2Pipeline, clips: list[VideoClip], out: Path, resume: bool
 ) -> None:
-    """Trains `pipeline` in place."""
+    """Trains `pipeline` in place, on one device."""
     accelerator = Accelerator()
     torch.manual_seed(config.seed)
+    pipeline.to(accelerator.device)
     loss = VideoLoss(pipeline)
     optimiser = torch.optim.AdamW(
         loss.trainable(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -81,10 +55,8 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: ramp(step, config))
     loss, optimiser, schedule = accelerator.prepare(loss, optimiser, schedule)
     first = load_state(accelerator, out) if resume else 0
-    with (out / "log.csv").open("a" if resume else "w", newline="") as file:
-        log = csv.writer(file)
-        if not resume:
-            log.writerow(["step", "loss", "learning_rate", "seconds"])
+    with open_log(out / "log.csv", first) as file:
+        log = csv.writer(file, lineterminator="\n")
         for step in tqdm(range(first, config.steps), initial=first, total=config.steps):
             began = time.perf_counter()
             batch = draw_batch(config, pipeline, clips, step).to(accelerator.device)
@@ -107,6 +79,14 @@ def ramp(step: int, config: VideoConfig) -> float:
     zero. Until the line begins, a run is the beginning of every longer run."""
     warm = min(1.0, (step + 1) / config.warmup_steps)
     return warm * min(1.0, (config.steps - step) / (config.cooldown * config.steps))
+
+
+def open_log(path: Path, first: int) -> TextIO:
+    """The log, ready for the row of step `first`: rows written after it last saved are cut."""
+    rows = path.read_text().splitlines()[1 : first + 1] if first else []
+    file = path.open("w", newline="")
+    file.writelines(f"{row}\n" for row in ["step,loss,learning_rate,seconds", *rows])
+    return file
 
 
 def save_state(accelerator: Accelerator, out: Path, step: int) -> None:

@@ -7,7 +7,6 @@ filming cannot drift apart.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,10 +18,8 @@ from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.stage2.windows import audio_windows
 from emo2.training.video_corpus import FPS, VideoClip
 from emo2.training.video_degradation import spoil
+from emo2.training.video_model import VideoConfig
 from emo2.types import AudioFeatures
-
-if TYPE_CHECKING:
-    from emo2.training.video import VideoConfig
 
 OUTSIDE_WEIGHT = 0.03
 """Where nothing was drawn the film cannot differ from the draft: a little weight keeps it quiet

@@ -61,6 +61,33 @@ FULL = VideoSize(
 """The paper's: Stable Diffusion 1.5 widths, to be initialised from it and AnimateDiff."""
 
 
+@dataclass(frozen=True)
+class VideoConfig:
+    """Every number of a run; saved beside the weights."""
+
+    size: VideoSize = DEMO
+    seed: int = 0
+    clips: int = 80
+    held_out_clips: int = 6
+    steps: int = 2000
+    short_frames: int = 4
+    """Most steps see a stretch this long, since faults last; the others a whole clip, for the
+    temporal modules."""
+    whole_clip_share: float = 0.08
+    learning_rate: float = 6e-4
+    warmup_steps: int = 50
+    cooldown: float = 0.3
+    """Share of the steps, at the end, over which the learning rate falls to zero."""
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    drop_audio: float = 0.2
+    drop_reference: float = 0.05
+    drop_guidance: float = 0.05
+    drop_past: float = 0.7
+    """How often a clip has no motion frames, as the first of a film."""
+    save_every: int = 50
+
+
 def build_networks(
     size: VideoSize, latent_channels: int, audio_dim: int
 ) -> tuple[ReferenceNet, BackboneUNet, GuidanceEncoder, AudioProjection]:
