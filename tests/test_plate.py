@@ -168,6 +168,26 @@ def test_new_forearms_know_where_to_join(pose):
         assert arm.upper_arm[HEIGHT - 20, WIDTH // 2] == 0
 
 
+def test_stubs_of_bare_arms_behind_the_back_go():
+    portrait, clean = figure("behind the back")
+    wrists = np.array([[240, 330], [208, 330]], np.float32)
+    picture, matte = scene(), np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for canvas in (picture, matte):
+        for elbow, wrist in zip(portrait.elbows, wrists, strict=True):
+            draw_line(canvas, elbow, wrist, SKIN, 26)
+        draw_body(canvas, portrait.elbows)
+    fields = {name: getattr(portrait, name) for name in portrait.__dataclass_fields__}
+    fields["image"], fields["person_mask"] = picture, (matte.max(axis=2) > 30).astype(np.float32)
+    fields["arms_guess"] = np.stack([portrait.elbows, wrists], axis=1)
+    plate = make_plate(Portrait(**fields))
+    stub = np.abs(picture.astype(int) - clean).max(axis=-1) > 20
+    caps = [(e, e, 0.06 * METRE) for e in portrait.elbows]
+    stub &= distance_to_bones((HEIGHT, WIDTH), caps) > 1
+    assert stub.sum() > 100
+    error = np.abs(composed(plate) - clean).max(axis=-1)[stub]
+    assert (error < 40).mean() > 0.9
+
+
 def test_an_arm_out_of_the_picture_is_supposed_below_its_shoulder():
     portrait, _ = figure("behind the back")
     unseen = {name: getattr(portrait, name) for name in portrait.__dataclass_fields__}

@@ -75,7 +75,8 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     # What sticks out behind the elbow is the old forearm seen end on.
     near_arm |= _past_elbow(portrait, bones, to_upper) & (to_arm < 2 * NEAR_ARM) & person
 
-    unsure = (to_arm < 1.2 * NEAR_ARM) | (to_upper < 1.2)
+    to_hidden = distance_to_bones(shape, hidden)
+    unsure = (np.minimum(to_arm, to_hidden) < 1.2 * NEAR_ARM) | (to_upper < 1.2)
     stays = torso_outline(portrait, bones, matte > 0.5, unsure)
     # An upper arm that shows beside a hand lying over it goes on behind the hand.
     stays = np.maximum(stays, np.clip((ELBOW_CAP - to_upper) * radius + 0.5, 0, 1))
@@ -93,8 +94,9 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     cut = near_arm & ((stays < 0.5) | arm)
     alpha = np.where(near_arm, np.minimum(matte, stays), matte)
     # Of a bare arm that goes behind the back, what shows below the elbow.
-    stub = (distance_to_bones(shape, hidden) < NEAR_ARM) & (to_upper > ELBOW_CAP) & (stays < 0.5)
-    stub &= person & _skin_coloured(portrait)
+    stub = (to_hidden < NEAR_ARM) & person & _skin_coloured(portrait)
+    stub = cv2.dilate(stub.astype(np.uint8), disc(3)) > 0
+    stub &= (to_upper > ELBOW_CAP) & (stays < 0.5)
     cut |= stub
     alpha = np.where(stub, 0, alpha)
     # Scraps of cuff that now hang on to nothing go too.

@@ -15,9 +15,9 @@ from emo2.features.appearance import CLOTH_CHROMA, to_lab
 from emo2.features.inpaint import fill_holes, smooth_fill
 
 BODY_DEPTH_M = (-0.16, -0.10, -0.05, -0.02, 0.0, 0.04, 0.10, 0.30, 0.60)
-BODY_HALF_M = (0.060, 0.070, 0.110, 0.152, 0.180, 0.203, 0.213, 0.218, 0.225)
+BODY_HALF_M = (0.060, 0.070, 0.110, 0.152, 0.178, 0.198, 0.205, 0.210, 0.214)
 """Half the breadth of a body with hanging arms, at these depths below the shoulder line."""
-SETTLE_OUT_M, SETTLE_IN_M = 0.04, 0.25
+SETTLE_OUT_M, SETTLE_IN_M = 0.04, 0.15
 """Within these lengths a silhouette cut off too narrow (at the neck) or too wide (a puffed sleeve)
 comes over to that breadth."""
 ROUND_M = 0.02
@@ -153,7 +153,8 @@ def _half_breadths(
         start += bulge[y1 - 1]
     plain = np.interp((rows - shoulder_y) / metre_px, BODY_DEPTH_M, BODY_HALF_M) * metre_px
     gap = start - plain[min(y1, height - 1)]
-    settle = (SETTLE_IN_M if gap > 0 else SETTLE_OUT_M) * metre_px
+    # The wider the garment, the longer it takes.
+    settle = SETTLE_IN_M * metre_px + 3 * gap if gap > 0 else SETTLE_OUT_M * metre_px
     below = plain + gap * np.exp(-np.maximum(rows - y1 + 1, 0) / settle)
     beside = np.where(touching, np.maximum(edge + bulge, np.minimum(plain, edge + 4 * bulge)), 0)
     return np.where(rows >= y1, np.maximum(below, 1.0), beside)
