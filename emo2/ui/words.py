@@ -84,7 +84,11 @@ def progress_html(report: Report | None) -> str:
         title, share = "Waiting for a free place…", None
         detail = "This machine is busy with earlier work. Yours comes next."
     elif report.progress is None:
-        title = "Stopping as soon as everything is loaded…" if report.stopping else "Getting ready…"
+        title = (
+            "Stopping as soon as everything is loaded…"
+            if report.stopping
+            else "Getting ready: the first picture takes longest…"
+        )
         detail, share = f"{clock(report.elapsed_s)} so far", None
     else:
         stage, unit = _STAGES.get(
