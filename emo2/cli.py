@@ -40,23 +40,29 @@ class Parser(argparse.ArgumentParser):
 
 
 class Bars:
-    """An `on_step` callback: one tqdm bar a stage, and the seconds that each stage took."""
+    """An `on_step` callback: one tqdm bar a stage, and the seconds that each command step took."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet, self.seconds = quiet, {}
-        self._bar: tqdm | None = None
+        self._bars: dict[str, tqdm] = {}
 
     def __call__(self, progress: Progress) -> None:
-        if self._bar is None or self._bar.desc != progress.stage:
-            self.close()
-            self._bar = tqdm(total=progress.total, desc=progress.stage, disable=self.quiet)
-            self._bar.desc = progress.stage
-        self._bar.update(progress.done - self._bar.n)
+        bar = self._bars.get(progress.stage)
+        if bar is None:
+            bar = tqdm(
+                total=progress.total,
+                desc=progress.stage,
+                position=len(self._bars),
+                disable=self.quiet,
+            )
+            self._bars[progress.stage] = bar
+        bar.update(progress.done - bar.n)
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        """End the bars that are shown."""
+        for bar in self._bars.values():
+            bar.close()
+        self._bars.clear()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

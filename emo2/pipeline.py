@@ -175,7 +175,7 @@ class EMO2Pipeline:
         if renderer == "draft":
             drafts = self.draft(portrait, audio, motion, seed=seed, on_step=on_step)
             return (drafted.image for drafted in drafts)
-        guidance = self._film_guidance(portrait, audio, motion, seed)
+        guidance = self._film_guidance(portrait, audio, motion, seed, on_step)
         return self.stage2(portrait, self.hear(audio), guidance, seed=seed, on_step=on_step)
 
     def __call__(
@@ -216,10 +216,20 @@ class EMO2Pipeline:
         return trim(motion, 0, needed)
 
     def _film_guidance(
-        self, portrait: Portrait, audio: AudioClip, motion: HandMotion, seed: int
+        self,
+        portrait: Portrait,
+        audio: AudioClip,
+        motion: HandMotion,
+        seed: int,
+        on_step: OnStep | None,
     ) -> Iterator[GuidanceMaps]:
         """Guidance one clip at a time, with the draft that a small film model leans on."""
-        drafts = self.draft(portrait, audio, motion, seed=seed)
+
+        def report(drafted: Progress) -> None:
+            if on_step:
+                on_step(replace(drafted, stage="guidance"))
+
+        drafts = self.draft(portrait, audio, motion, seed=seed, on_step=report)
         step = self.stage2.clip_length
         for start in range(0, motion.num_frames, step):
             maps = self.guide(portrait, motion, start, min(start + step, motion.num_frames))

@@ -16,6 +16,7 @@ from fake_pipeline import FakePipeline
 from PIL import Image
 
 from emo2.errors import Cancelled, InputError
+from emo2.jobs.worker import Job, Worker
 from emo2.media import probe, read_frames
 from emo2.motion.formats import load_npz
 from emo2.types import Progress
@@ -25,7 +26,6 @@ from emo2.ui.pictures import OUTSIDE_GAIN, mark_portrait
 from emo2.ui.screen import Busy, Note, Screen
 from emo2.ui.session import SessionStore
 from emo2.ui.uploads import Limits
-from emo2.ui.worker import Job, Worker
 
 RATE_HZ = 16_000
 

@@ -1,0 +1,1 @@
+"""Long work: who does it, who watches it, who stops it."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emo2.errors import Cancelled, InputError
+from emo2.jobs.worker import Job, Worker
 from emo2.media import frame_count, load_audio, load_image, write_video
 from emo2.motion.formats import save_npz
 from emo2.pipeline import EMO2Pipeline
@@ -27,7 +28,6 @@ from emo2.ui.screen import Busy, Note, Screen, Step, show
 from emo2.ui.session import Film, Hands, Session, SessionStore, Voice
 from emo2.ui.uploads import Limits, read_motion, take_portrait, take_voice
 from emo2.ui.words import refusal, spoken
-from emo2.ui.worker import Job, Worker
 
 STOPPED = Note("Stopped. What was there before is unchanged.")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from emo2.jobs.worker import Report
 from emo2.ui.session import Film, Hands, Session
-from emo2.ui.worker import Report
 
 Kind = Literal["plain", "good", "stale", "refused"]
 Step = Literal["hands", "film"]

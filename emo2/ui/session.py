@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emo2.jobs.worker import Job
 from emo2.types import AudioClip, HandMotion, Portrait
-from emo2.ui.worker import Job
 
 DAY_S = 24 * 3600.0
 STOP_PATIENCE_S = 10.0

@@ -7,9 +7,9 @@ import html
 import os
 
 from emo2.errors import InputError
+from emo2.jobs.worker import Report
 from emo2.ui.pictures import data_uri
 from emo2.ui.screen import Note
-from emo2.ui.worker import Report
 
 TITLE = "EMO2 Studio"
 TAGLINE = "A portrait and a recording become a film of that person speaking with their hands."
