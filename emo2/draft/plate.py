@@ -17,6 +17,9 @@ from emo2.features.inpaint import fill_holes
 from emo2.features.person import CHIN
 from emo2.types import NUM_HANDS, Portrait
 
+BARE = 2
+"""Added to an upper arm's label where the sleeve has ended."""
+SLEEVE_BINS = 16
 SWAY_M = 0.05
 """Heads and shoulders move at most this far, so the background is detailed only this far behind."""
 CLOTH_BIAS = 0.6
@@ -88,20 +91,47 @@ def _fill_clothes(
     if not arm_mask.any():
         return body
     metre = portrait.camera.pixels_per_metre
-    labels = np.full(alpha.shape, TORSO, np.uint8)
-    beside = np.abs(np.arange(alpha.shape[1]) - portrait.camera.origin_px[0]) > 0.13 * metre
-    for side, label in enumerate(UPPER_ARMS):
-        upper = [(portrait.shoulders[side], bones[side].elbow, UPPER_ARM_RADIUS_M * metre)]
-        labels[(distance_to_bones(alpha.shape, upper) < 1.0) & beside[None]] = label
     hole = (arm_mask > 0) & (alpha > 0)
     below_chin = np.arange(alpha.shape[0])[:, None] > portrait.face_landmarks[CHIN, 1]
     source = (arm_mask == 0) & (portrait.person_mask > 0.97) & below_chin
-    # Skin of the neck or of bare arms must not be copied on to the clothes.
     lab = to_lab(portrait.image)
     skin = face_skin_lab(lab, portrait.face_landmarks)
     is_skin = np.linalg.norm(lab[..., 1:] - skin[1:], axis=-1) < CLOTH_CHROMA
+    labels = np.full(alpha.shape, TORSO, np.uint8)
+    beside = np.abs(np.arange(alpha.shape[1]) - portrait.camera.origin_px[0]) > 0.13 * metre
+    for side, label in enumerate(UPPER_ARMS):
+        shoulder, elbow = portrait.shoulders[side], bones[side].elbow
+        upper = [(shoulder, elbow, UPPER_ARM_RADIUS_M * metre)]
+        limb = (distance_to_bones(alpha.shape, upper) < 1.0) & beside[None]
+        labels[limb] = label
+        ends = _sleeve_end(limb & source, is_skin, shoulder, elbow)
+        y, x = np.nonzero(limb)
+        bare = _along(x, y, shoulder, elbow) > ends
+        labels[y[bare], x[bare]] = label + BARE
+    # Skin of the neck must not be copied on to the clothes, nor cloth on to bare arms.
     cloth = source & (labels == TORSO) & ~is_skin
     if cloth.sum() > 0.5 * (source & (labels == TORSO)).sum():
         source &= cloth | (labels != TORSO)
+    source &= is_skin | (labels <= UPPER_ARMS[1])
     hole, source = np.where(hole, labels, 0), np.where(source, labels, 0)
     return fill_holes(body, hole, source, level_bias=CLOTH_BIAS)
+
+
+def _along(x: np.ndarray, y: np.ndarray, shoulder: np.ndarray, elbow: np.ndarray) -> np.ndarray:
+    """Where pixels lie from shoulder (0) to elbow (1)."""
+    bone = elbow - shoulder
+    return ((x - shoulder[0]) * bone[0] + (y - shoulder[1]) * bone[1]) / max(bone @ bone, 1e-6)
+
+
+def _sleeve_end(
+    limb: np.ndarray, is_skin: np.ndarray, shoulder: np.ndarray, elbow: np.ndarray
+) -> float:
+    """How far down the upper arm the sleeve reaches, from 0 to 1; infinite where it covers all."""
+    y, x = np.nonzero(limb)
+    share = np.clip((_along(x, y, shoulder, elbow) * SLEEVE_BINS).astype(int), 0, SLEEVE_BINS - 1)
+    seen = np.bincount(share, minlength=SLEEVE_BINS)
+    skin = np.bincount(share, is_skin[y, x], minlength=SLEEVE_BINS)
+    covered = np.nonzero((seen > 0) & (skin < 0.5 * seen))[0]
+    first_bare = covered[-1] + 1 if len(covered) else 0
+    is_bare = seen[first_bare:].sum() > 20
+    return first_bare / SLEEVE_BINS if is_bare else np.inf

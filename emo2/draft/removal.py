@@ -76,7 +76,9 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     near_arm |= _past_elbow(portrait, bones, to_upper) & (to_arm < 2 * NEAR_ARM) & person
 
     to_hidden = distance_to_bones(shape, hidden)
-    unsure = (np.minimum(to_arm, to_hidden) < 1.2 * NEAR_ARM) | (to_upper < 1.2)
+    to_any = np.minimum(to_arm, to_hidden)
+    skin = _skin_coloured(portrait)
+    unsure = (to_any < NEAR_ARM) | (skin & (to_any < 1.4 * NEAR_ARM)) | (to_upper < 1.2)
     stays = torso_outline(portrait, bones, matte > 0.5, unsure)
     # An upper arm that shows beside a hand lying over it goes on behind the hand.
     stays = np.maximum(stays, np.clip((ELBOW_CAP - to_upper) * radius + 0.5, 0, 1))
@@ -94,16 +96,19 @@ def cut_arms(portrait: Portrait, bones: list[ArmBones]) -> tuple[np.ndarray, np.
     cut = near_arm & ((stays < 0.5) | arm)
     alpha = np.where(near_arm, np.minimum(matte, stays), matte)
     # Of a bare arm that goes behind the back, what shows below the elbow.
-    stub = (to_hidden < NEAR_ARM) & person & _skin_coloured(portrait)
+    stub = (to_hidden < NEAR_ARM) & person & skin
     stub = cv2.dilate(stub.astype(np.uint8), disc(3)) > 0
     stub &= (to_upper > ELBOW_CAP) & (stays < 0.5)
     cut |= stub
     alpha = np.where(stub, 0, alpha)
-    # Scraps of cuff that now hang on to nothing go too.
-    count, label, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.3).astype(np.uint8))
-    if count > 2:
-        main = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-        scraps = (label > 0) & (label != main) & (to_arm < 2 * NEAR_ARM)
+    # Scraps of cuff that now hang on to nothing, or by a thread, go too.
+    left = (alpha > 0.3).astype(np.uint8)
+    thick = cv2.morphologyEx(left, cv2.MORPH_OPEN, disc(max(2, round(0.008 * metre))))
+    _, piece, stats, _ = cv2.connectedComponentsWithStats(thick)
+    if len(stats) > 1:
+        main = piece == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+        main = cv2.dilate(main.astype(np.uint8), disc(3)) > 0
+        scraps = (left > 0) & ~main & (to_any < 2 * NEAR_ARM)
         alpha = np.where(scraps, 0, alpha)
         cut |= scraps
     touched = cut | (np.abs(alpha - matte) > 0.01)
