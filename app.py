@@ -9,7 +9,7 @@ from emo2.ui.handlers import Studio, load_examples
 from emo2.ui.layout import build_page
 from emo2.ui.session import SessionStore
 from emo2.ui.theme import launch_options
-from emo2.ui.worker import Worker
+from emo2.jobs.worker import Worker
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 ON_SPACES = "SPACE_ID" in os.environ
