@@ -13,13 +13,7 @@ import cv2
 import numpy as np
 
 from emo2.errors import InputError
-from emo2.features.detectors import (
-    POSE_VISIBLE,
-    Detectors,
-    FoundHand,
-    FoundPose,
-    crop_and_zoom,
-)
+from emo2.features.detectors import POSE_VISIBLE, Detectors, FoundHand, FoundPose, crop_and_zoom
 
 VIEW_PX = 640
 """Long side at which whole pictures and bodies are shown to the detectors."""
