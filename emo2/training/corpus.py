@@ -34,7 +34,7 @@ from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS
 
 FPS = 24.0
 SILENT_SHARE = 0.03
-GAIN_RANGE = (0.35, 2.0)
+GAIN_RANGE = (0.45, 1.9)
 STILL_M = 4e-3
 """Added to the std before the logarithm, so that hands at rest have a speed, too."""
 MIN_CHANNEL_STD = 0.04

@@ -266,6 +266,12 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--steps", type=int, default=GestureConfig.steps, help="optimiser steps")
+    parser.add_argument(
+        "--joint-steps",
+        type=int,
+        default=GestureConfig.joint_steps,
+        help="steps during which the audio encoder learns, too",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", choices=("demo", "full"), default="demo")
     parser.add_argument(
@@ -274,7 +280,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from the run folder's state")
     options = parser.parse_args(argv)
     config = GestureConfig(
-        steps=options.steps, seed=options.seed, audio_checkpoint=options.audio_checkpoint
+        steps=options.steps,
+        joint_steps=options.joint_steps,
+        seed=options.seed,
+        audio_checkpoint=options.audio_checkpoint,
     )
     if options.size == "full":
         config = dataclasses.replace(config, motion=FULL_MOTION, learning_rate=1e-4)

@@ -61,19 +61,19 @@ class Style:
 
 STYLES: dict[str, Style] = {
     "talk-calm": Style(
-        0.30, 0.95, 1.0, (0.05, 0.065, 0.01), (0.035, -0.05, 0.02), 0.34, 0.45, 0.8, 0.15, 0.4,
+        0.5, 0.8, 1.0, (0.045, 0.06, 0.01), (0.032, -0.05, 0.02), 0.34, 0.45, 0.8, 0.15, 0.6,
         (0, 60), ("relaxed", "relaxed", "cup", "open"),
     ),
     "talk-lively": Style(
-        0.75, 0.38, 1.3, (0.08, 0.19, 0.01), (0.05, -0.11, 0.03), 0.26, 0.34, 0.65, 0.2, 0.6,
+        0.85, 0.38, 1.3, (0.08, 0.19, 0.01), (0.05, -0.11, 0.03), 0.26, 0.34, 0.65, 0.2, 0.75,
         (-25, 65), ("open", "relaxed", "cup", "pinch", "point", "ok", "fist"),
     ),
     "present": Style(
-        0.5, 0.8, 2.4, (0.13, 0.20, 0.01), (0.16, -0.04, 0.02), 0.42, 0.5, 0.85, 0.7, 0.45,
+        0.65, 0.7, 2.4, (0.13, 0.20, 0.01), (0.16, -0.04, 0.02), 0.42, 0.5, 0.85, 0.7, 0.6,
         (-55, -10), ("open", "flat", "open", "relaxed"),
     ),
     "sing": Style(
-        0.36, 1.2, 2.8, (0.06, 0.15, 0.03), (0.14, 0.10, 0.03), 0.85, 0.8, 1.1, 0.5, 0.85,
+        0.5, 1.1, 2.8, (0.06, 0.15, 0.03), (0.14, 0.10, 0.03), 0.85, 0.8, 1.1, 0.5, 0.9,
         (-60, 10), ("open", "relaxed", "cup"),
     ),
 }  # fmt: skip
@@ -118,10 +118,15 @@ def gesture(
     num_frames = int(np.ceil(duration_s * fps))
     rests = _rest_poses(rng)
     chosen = choose_accents(prosody, style, gain)
+    # Size grows from nearly nothing with how far an accent stands out: what the student has to
+    # guess from the sound is smooth, and an accent just above the threshold does little harm.
+    floor = 1 - _share(style, gain)
+    strength = (prosody.salience[chosen] - floor) / (1 - floor)
     steps: tuple[list[Step], list[Step]] = ([], [])
     for unit in _units(prosody.times_s[chosen], style.linger_s):
-        strengths = prosody.salience[chosen][np.isin(prosody.times_s[chosen], unit)]
-        for hand, form in enumerate(_unit_forms(style, gain, rests, rng)):
+        strengths = strength[np.isin(prosody.times_s[chosen], unit)]
+        unit_gain = gain * (0.45 + 0.75 * strengths.max())
+        for hand, form in enumerate(_unit_forms(style, unit_gain, rests, rng)):
             if form is not None:
                 steps[hand].extend(_play(unit, strengths, style, gain, rests[hand], form, rng))
     times = np.arange(num_frames) / fps
@@ -139,7 +144,7 @@ def gesture(
 def choose_accents(prosody: Prosody, style: Style, gain: float) -> np.ndarray:
     """Indices of the accents that get a stroke: those that stand out most, not too close
     together."""
-    share = np.clip(style.share * gain**0.5, 0.0, 0.95)
+    share = _share(style, gain)
     gap = style.min_gap_s * gain**-0.25
     chosen: list[int] = []
     for index in np.argsort(-prosody.salience):
@@ -150,6 +155,11 @@ def choose_accents(prosody: Prosody, style: Style, gain: float) -> np.ndarray:
         if apart and time >= FIRST_STROKE_S:
             chosen.append(int(index))
     return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def _share(style: Style, gain: float) -> float:
+    """The share of the accents that get a stroke, as far as there is time."""
+    return float(np.clip(style.share * gain**0.3, 0.05, 0.95))
 
 
 def _units(times: np.ndarray, linger_s: float) -> list[np.ndarray]:
@@ -180,8 +190,8 @@ def _unit_forms(style: Style, gain: float, rests: list[np.ndarray], rng: np.rand
         if draw < style.both
         else (draw > (2 + style.both) / 3, draw <= (2 + style.both) / 3)
     )
-    size = gain**0.6 * rng.lognormal(0, 0.22)
-    raised = np.array(style.raise_m) * size * rng.uniform(0.6, 1.4, 3)
+    size = gain**0.9 * rng.lognormal(0, 0.15)
+    raised = np.array(style.raise_m) * size * rng.uniform(0.75, 1.3, 3)
     raised += rng.normal(0, [0.02, 0.02, 0.015])
     pronation = np.deg2rad(rng.uniform(*style.pronation_deg))
     shape = SHAPES[str(rng.choice(style.shapes))].ravel() * rng.uniform(0.8, 1.1)
@@ -217,7 +227,7 @@ def _play(
         room = stop - free_s
         stroke_s = min(style.stroke_s * rng.uniform(0.9, 1.1), 0.55 * room)
         prepare_s = min(style.prepare_s * rng.uniform(0.9, 1.2), room - stroke_s)
-        size = gain**0.6 * (0.45 + 0.9 * strength) * min(1.0, room / (style.stroke_s + 0.25))
+        size = gain**0.9 * (0.2 + 1.1 * strength) * min(1.0, room / (style.stroke_s + 0.25))
         stroke = np.array(style.stroke_m) * size * rng.uniform(0.75, 1.25, 3)
         stroke += np.linalg.norm(style.stroke_m) * size * rng.normal(0, 0.18, 3)
         flick = np.deg2rad(16.0) * min(size, 1.5)
