@@ -99,14 +99,14 @@ def load_image(path: str | Path) -> Frame:
 
     What is transparent becomes white; of an animation, the first picture. Raises `InputError`.
     """
-    path = _existing(path, "image", _IMAGE_REMEDY)
+    path = _existing(path, "portrait", _IMAGE_REMEDY)
     try:
         image = Image.open(path, formats=IMAGE_FORMATS)
     except Image.DecompressionBombError:
         raise _too_large(path.name) from None
     except (OSError, SyntaxError, ValueError):
         rule = "must be a JPEG, PNG or WebP picture"
-        raise InputError("image", rule, path.name, _IMAGE_REMEDY) from None
+        raise InputError("portrait", rule, path.name, _IMAGE_REMEDY) from None
     with image:
         if image.width * image.height > MAX_IMAGE_PIXELS:
             raise _too_large(f"{image.width} x {image.height} in {path.name}")
@@ -114,7 +114,7 @@ def load_image(path: str | Path) -> Frame:
             image.load()
         except (OSError, SyntaxError, ValueError, struct.error) as error:
             value = f"{path.name} ({error})"
-            raise InputError("image", "must be complete", value, _IMAGE_REMEDY) from None
+            raise InputError("portrait", "must be complete", value, _IMAGE_REMEDY) from None
         return np.array(_to_srgb(_upright(image)))
 
 
@@ -332,7 +332,7 @@ def _printed(path: Path, outputs: list[str]) -> str:
 
 def _too_large(value: str) -> InputError:
     rule = f"must have at most {MAX_IMAGE_PIXELS // 1_000_000} million pixels"
-    return InputError("image", rule, value, "Make it smaller: 2000 pixels a side are plenty.")
+    return InputError("portrait", rule, value, "Make it smaller: 2000 pixels a side are plenty.")
 
 
 def _upright(image: Image.Image) -> Image.Image:
