@@ -15,19 +15,11 @@ import numpy as np
 
 from emo2.draft.light import CLOTH_SHADOW_GAMMA, SKIN_SHADOW_GAMMA, Light
 from emo2.draft.paint import ArmPaint
+from emo2.draft.shadow import SHADOW_REACH_M, cast_shadow, creases
 from emo2.draft.tube import tube_faces, tube_vertices
 from emo2.hands.raster import Raster, rasterise, to_pixels, vertex_normals
 from emo2.types import Camera
 
-# Occlusion between fingers, and between an arm and what it hides: the radius in which depth is
-# compared.
-CREASE_RADIUS_M = 0.011
-CREASE_DEPTH_M = 0.016
-CREASE_STRENGTH = 0.34
-# The chest stands this far in front of the plane of the shoulders; shadows fall on it.
-CHEST_DEPTH_M = 0.10
-SHADOW_STRENGTH = 0.42
-SHADOW_REACH_M = 0.07
 # The elbow's end fades into the picture's upper arm over this length.
 JOIN_M = 0.045
 # What the rasteriser interpolates for us, after the lit skin in 0..2.
@@ -160,7 +152,8 @@ class ArmPainter:
     def _finish(self, raster: Raster) -> ArmLayer:
         """Room for the shadow around the arms, occlusion in the creases, the photograph's
         softness."""
-        margin = round(SHADOW_REACH_M * self.camera.pixels_per_metre)
+        ppm = self.camera.pixels_per_metre
+        margin = round(SHADOW_REACH_M * ppm)
         rows, columns = raster.window
         top, left = max(0, rows.start - margin), max(0, columns.start - margin)
         bottom = min(self.camera.height_px, rows.stop + margin)
@@ -173,9 +166,9 @@ class ArmPainter:
         covered = raster.alpha > 0
         nearness = np.where(covered, self.camera.distance_m - raster.depth, 0).astype(np.float32)
         values = raster.attributes
-        colour = self._dress(values) * self._creases(covered, nearness)
+        colour = self._dress(values) * creases(nearness, covered, ppm)
         colour, alpha = pad(colour * raster.alpha[..., None]), pad(raster.alpha)
-        shadow = self._shadow(alpha, pad(nearness))
+        shadow = cast_shadow(alpha, pad(nearness), self.light, ppm)
         if self.softness_px > 0:
             colour = cv2.GaussianBlur(colour, (0, 0), self.softness_px)
             alpha = cv2.GaussianBlur(alpha, (0, 0), self.softness_px)
@@ -196,41 +189,6 @@ class ArmPainter:
         skin = values[..., :3] * (1 - under)[..., None] ** SKIN_SHADOW_GAMMA
         sleeve = np.clip(inside_m * self.camera.pixels_per_metre + 0.5, 0, 1)[..., None]
         return skin + (cloth - skin) * sleeve
-
-    def _creases(self, covered: np.ndarray, nearness: np.ndarray) -> np.ndarray:
-        """(h, w, 3) ambient occlusion: a place that lies behind its surroundings sees less of the
-        room."""
-        radius = max(1.0, CREASE_RADIUS_M * self.camera.pixels_per_metre)
-        solid = covered.astype(np.float32)
-        around = cv2.GaussianBlur(nearness * solid, (0, 0), radius)
-        share = cv2.GaussianBlur(solid, (0, 0), radius)
-        behind = (around / np.maximum(share, 1e-3) - nearness) / CREASE_DEPTH_M
-        # Every round edge lies a little behind its middle: only what is more than that is dark.
-        dark = np.clip(behind - 0.4, 0, 1)[..., None]
-        return (1 - CREASE_STRENGTH * dark) ** SKIN_SHADOW_GAMMA
-
-    def _shadow(self, alpha: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        """The arms' soft shadow on the body: near parts sharp and close by, far parts wide, weak
-        and shifted."""
-        height, width = alpha.shape
-        scale = 4
-        size = (max(2, width // scale), max(2, height // scale))
-        small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-        above = np.clip(
-            cv2.resize(depth, size, interpolation=cv2.INTER_AREA) - CHEST_DEPTH_M, 0, 0.3
-        )
-        far = np.clip((above - 0.03) / 0.12, 0, 1)
-        ppm = self.camera.pixels_per_metre / scale
-        dx, dy, dz = self.light.direction
-        total = np.zeros_like(small)
-        for weight in (small * (1 - far), small * far):
-            gap = float((weight * above).sum() / max(weight.sum(), 1e-3))
-            shift = np.array([-dx, dy]) / max(dz, 0.3) * (gap + 0.008) * ppm
-            move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
-            moved = cv2.warpAffine(weight, move, size, flags=cv2.INTER_LINEAR)
-            moved = cv2.GaussianBlur(moved, (0, 0), max(0.6, (0.010 + 0.22 * gap) * ppm))
-            total += moved * (SHADOW_STRENGTH / (1 + gap / 0.10))
-        return cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:

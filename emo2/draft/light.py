@@ -20,11 +20,13 @@ NOSE_AND_CHIN = (6, 197, 195, 199, 175, 200, 172, 397, 136, 365, 58, 288)
 SKIN_POINTS = np.array([*FOREHEAD, *CHEEKS, *NOSE_AND_CHIN])
 LUMA = np.array([0.299, 0.587, 0.114])
 # Rooms are lit from above and in front; a face says how far to the side and how hard.
-DEFAULT_UP = 0.28
-AMBIENT = 0.70
+DEFAULT_UP = 0.32
+AMBIENT = 0.62
 WRAP = 0.5
+# The mean normal of the seen half of a round limb: colours measured in pictures are such means.
+SEEN_OF_A_LIMB = np.array([0.0, 0.0, 0.79], np.float32)
 # Light that has travelled through skin comes out red: shadows lose blue first.
-SKIN_SHADOW_GAMMA = np.array([0.88, 1.04, 1.10], np.float32)
+SKIN_SHADOW_GAMMA = np.array([0.82, 1.06, 1.18], np.float32)
 CLOTH_SHADOW_GAMMA = np.array([1.0, 1.0, 0.97], np.float32)
 
 
@@ -37,9 +39,9 @@ class Light:
     ambient: float = AMBIENT
 
     def shade(self, normals: np.ndarray) -> np.ndarray:
-        """(..., 3) unit normals to (...) float32 brightness, 1 for a surface that faces the
-        camera."""
-        return self._raw(normals) / self._raw(np.array([0.0, 0.12, 0.99], np.float32))
+        """(..., 3) unit normals to (...) float32 brightness, about 1 on average over a limb as seen
+        by the camera."""
+        return self._raw(normals) / self._raw(SEEN_OF_A_LIMB)
 
     def highlight(self, normals: np.ndarray, sharpness: float) -> np.ndarray:
         """(..., 3) unit normals to (...) float32 in [0, 1]: the light's reflection as the camera

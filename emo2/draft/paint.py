@@ -44,7 +44,7 @@ SHORT_SLEEVE = 0.6
 """Where a short sleeve ends on the upper arm, as a share of the way from shoulder to elbow."""
 SKIN_UNLIKE = 0.07
 """A pixel that differs more than this from the skin tone (see `_unlike`) is no skin."""
-ALIKE = 0.05
+ALIKE = (0.03, 0.05)
 BARE_ELBOW = 0.3
 """The share of skin above the elbow from which on the elbow is bare."""
 ELBOW_LIGHT = (0.90, 1.08)
@@ -135,16 +135,14 @@ def _hand_tone(portrait: Portrait) -> np.ndarray:
     height, width = portrait.person_mask.shape
     at = at[((at >= 0) & (at < (width, height))).all(axis=1)]
     face = _bright(portrait.image[at[:, 1], at[:, 0]] / 255.0)
-    tone = (
-        0.5 * face / face.mean() + 0.5 * portrait.skin_rgb / portrait.skin_rgb.mean()
-    ) * HAND_TONE
     region = np.zeros((height, width), np.uint8)
     for hand in portrait.hands[~np.isnan(portrait.hands).any(axis=(1, 2))]:
         cv2.fillConvexPoly(region, cv2.convexHull(np.round(hand).astype(np.int32)), 1)
     pixels = portrait.image[region > 0] / 255.0
     pixels = pixels[_unlike(pixels, portrait.skin_rgb.astype(np.float64)) < SKIN_UNLIKE]
-    ratio = _bright(pixels).mean() / face.mean() if len(pixels) > 50 else 1.0
-    return tone * face.mean() * np.clip(0.5 * (1 + ratio), *HAND_LIGHT)
+    hand = _bright(pixels) if len(pixels) > 50 else portrait.skin_rgb.astype(np.float64)
+    hue = (0.4 * face / face.mean() + 0.6 * hand / hand.mean()) * HAND_TONE
+    return hue * face.mean() * np.clip(0.5 * (1 + hand.mean() / face.mean()), *HAND_LIGHT)
 
 
 def _bright(pixels: np.ndarray) -> np.ndarray:
@@ -198,12 +196,13 @@ def _joins(portrait: Portrait, plate: Plate, skin: np.ndarray) -> list[_Join]:
                 tone = _bright(pixels[bare])
                 # A hint of shade is the arm's own; more of it is cast on it by the body.
                 light = np.clip(tone.mean() / skin.mean(), *ELBOW_LIGHT)
-                tones[-1] = 0.5 * (tone / tone.mean() + skin / skin.mean()) * light * skin.mean()
-    # Cloth in the colour of skin cannot be told from it, nor need it be.
-    telling = _unlike(sleeve[None], skin) > ALIKE
-    if not portrait.bare_forearms:
+                hue = 0.7 * tone / tone.mean() + 0.3 * skin / skin.mean()
+                tones[-1] = hue * light * skin.mean()
+    # Cloth in the colour of skin cannot be told from it: in doubt the arm is bare.
+    contrast = _unlike(sleeve[None], skin)[0]
+    if not portrait.bare_forearms and contrast > ALIKE[0]:
         cuff = LONG_SLEEVE_CUFF
-    elif telling and shares and np.mean(shares) < BARE_ELBOW:
+    elif contrast > ALIKE[1] and shares and np.mean(shares) < BARE_ELBOW:
         cuff = ROLLED_SLEEVE_CUFF
     else:
         cuff = NO_SLEEVE
