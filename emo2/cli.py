@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 import warnings
@@ -270,7 +271,11 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _quiet_libraries() -> None:
-    """Keep the terminal for what the person asked for."""
+    """Keep the terminal for what the person asked for: no warnings, no bars of loading."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from diffusers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
     warnings.filterwarnings("ignore")
     for name in ("transformers", "diffusers", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
