@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import maximum_filter, minimum_filter
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from characters.people import PEOPLE, Person
 from characters.shading import render
 
-ASPECT = 896 / 1024
+ASPECT = 832 / 1024
 
 
 def paint(person: Person) -> np.ndarray:
@@ -49,15 +50,19 @@ def develop(light: np.ndarray) -> np.ndarray:
 
 
 def draw(person: Person, height: int, rays: int) -> np.ndarray:
-    """(H, W, 3) uint8 with `rays` x `rays` samples a pixel."""
+    """(H, W, 3) uint8: one ray a pixel, and `rays` x `rays` where neighbours differ."""
     width = round(height * ASPECT / 2) * 2
-    total = np.zeros((height, width, 3))
+    parts, look = person.parts(), paint(person)
+    once = render(height, width, 0.5, 0.5, np.ones((height, width), bool), parts, look)
+    tones = develop(once).astype(np.int16)
+    contrast = maximum_filter(tones, (3, 3, 1)) - minimum_filter(tones, (3, 3, 1))
+    edges = maximum_filter(contrast.max(axis=2) > 16, 3)
+    total = np.zeros_like(once)
     for i in range(rays):
         for j in range(rays):
             offset = ((i + 0.5) / rays, (j + 0.5) / rays)
-            image, _ = render(height, width, *offset, person.parts(), paint(person))
-            total += np.minimum(image, 4.0)
-    return develop(total / rays**2)
+            total += np.minimum(render(height, width, *offset, edges, parts, look), 4.0)
+    return develop(np.where(edges[..., None], total / rays**2, once))
 
 
 def main() -> None:

@@ -43,21 +43,23 @@ def hair(x, y, z, style):
         return d
     if style == SWEPT:
         d = ellipsoid(x, y - 0.36, z + 0.20, 0.865, 0.92, 0.99)
-        quiff = bone(x, y, z, 0.36, 0.95, 0.42, 0.20, -0.40, 0.98, 0.46, 0.15)
-        d = join(d, quiff, 0.35)
+        quiff = bone(x, y, z, 0.30, 0.97, 0.36, 0.24, -0.36, 0.99, 0.42, 0.20)
+        d = join(d, quiff, 0.4)
         d = join(d, ellipsoid(s - 0.70, y - 0.12, z + 0.02, 0.12, 0.42, 0.42), 0.12)
+        ragged = 0.0
+        if d < 0.25:
+            sweep = 2.2 * x + 1.1 * noise(1.6 * x, 1.6 * y, 1.6 * z)
+            across = 9.0 * (y - 0.3 * s) + 6.0 * z + 2.0 * x
+            locks = noise(sweep, across, 2.0 * z)
+            fine = noise(2 * sweep, 3.7 * across, 9.0 * z)
+            d -= 0.024 * locks + 0.012 * fine
+            ragged = 0.03 * noise(16 * x, 7 * y, 16 * z)
         # hairline: high over the forehead, temples, above the ears, nape
         forehead = ellipsoid(x, y - 0.03, z - 1.02, 0.66, 0.70 + 0.05 * x, 0.62)
-        d = carve(d, forehead, 0.08)
-        d = carve(d, ellipsoid(s - 0.62, y + 0.55, z - 0.52, 0.55, 0.62, 0.52), 0.06)
+        d = carve(d, forehead + ragged, 0.08)
+        d = carve(d, ellipsoid(s - 0.62, y + 0.55, z - 0.52, 0.55, 0.62, 0.52) + ragged, 0.06)
         d = carve(d, ellipsoid(s - 0.95, y + 0.35, z + 0.05, 0.30, 0.40, 0.24), 0.05)
-        d = carve(d, ellipsoid(x, y + 1.10, z + 0.10, 1.2, 0.62, 1.5), 0.06)
-        if d < 0.25:
-            sweep = 3.0 * x + 1.2 * noise(2 * x, 2 * y, 2 * z)
-            strands = noise(sweep, 11.0 * (y - 0.25 * s) + 2 * x, 12.0 * z)
-            fine = noise(2 * sweep, 42.0 * (y - 0.25 * s), 42.0 * z)
-            d -= 0.026 * strands + 0.012 * fine
-        return d
+        return carve(d, ellipsoid(x, y + 1.10, z + 0.10, 1.2, 0.62, 1.5), 0.06)
     # a bob with a fringe: a shell that hangs to the chin
     d = ellipsoid(x, y - 0.34, z + 0.18, 0.93, 0.93, 1.05)
     fall = max(ellipsoid(x, y + 0.20, z + 0.24, 1.03, 1.45, 0.98), -(y + 1.13 - 0.10 * z))
@@ -148,7 +150,7 @@ def folds(x, y, z, amount):
     pinch = step(0.9, 2.0, s) * step(-3.2, -4.4, y)
     return amount * (
         0.034 * pull
-        + 0.030 * gather * (0.35 + low)
+        + 0.020 * gather * (0.35 + low)
         + 0.050 * ridge * ridge
         + 0.040 * crease * pinch
     )
@@ -195,7 +197,7 @@ def scene(x, y, z, person):
         else:
             skin = min(skin, near)
     if limbs.shape[0] > 0:
-        skin = join(skin, arms(x, y, z, limbs, 0.10), 0.06)
+        skin = join(skin, arms(x, y, z, limbs, 0.10), 0.20)
     if skin < best:
         best, what = skin, SKIN
     # clothes
@@ -204,11 +206,15 @@ def scene(x, y, z, person):
         if cloth < 0.3:
             cloth -= folds(x, y, z, b[7])
         kind = kinds[1]
+        hem = y + 6.30 + 0.05 * math.sin(2.1 * x) + 0.05 * z
+        trousers = max(trunk - 0.06 - folds(x, y, z, 0.4), hem - 0.04)
+        if y < -5.9 and trousers < best:
+            best, what = trousers, TRIM if kind == BLAZER else JACKET
         if kind == BLAZER:
             bare = y + 1.50 + 0.16 * z  # the roll-neck ends under the chin
             roll = bone(x, y, z, 0, -1.40, -0.24, b[1] + 0.09, 0, -2.1, -0.32, b[1] + 0.22)
             roll -= 0.012 * math.sin(64 * math.atan2(x, z + 0.25))
-            top = carve(join(roll, trunk - 0.05, 0.10), -bare, 0.08)
+            top = carve(carve(join(roll, trunk - 0.05, 0.10), -bare, 0.08), y + 5.6, 0.06)
             # open in a deep V whose edges are doubled by the lapels
             edge = mix(0.14, 0.66, clamp((y + 4.95) / 2.9, 0, 1)) - 0.5 * step(-4.9, -5.3, y)
             beside = abs(x) - edge if z > -0.2 else 1.0
@@ -219,20 +225,21 @@ def scene(x, y, z, person):
                 coat -= 0.055 * step(width + 0.02, width - 0.02, beside) * step(-4.9, -4.7, y)
             coat = carve(coat, beside, 0.05)
             coat = carve(coat, -above_neckline(x, y, z, -1.66, -0.35, 0.0), 0.05)
+            coat = carve(coat, hem + 0.15, 0.06)
             if coat < best:
                 best, what = coat, JACKET
             rim = ellipsoid(x - 0.04, y + 5.12, z - b[8], 0.09, 0.09, 0.05)
         else:
             neckline = above_neckline(x, y, z, -1.66, -0.36, 0.30)
             top = carve(cloth, -neckline, 0.03)
+            top = carve(top, hem, 0.06)
             rim = -join(-(cloth - 0.035), 0.065 - abs(neckline + 0.05), 0.04)
             if kind == HENLEY and z > 0:
                 strip = max(abs(x) - 0.14, abs(y + 2.95) - 0.72)
                 top -= 0.035 * step(0.03, -0.03, strip)
                 for i in range(3):
-                    button = ellipsoid(x, y + 2.50 + 0.40 * i, z - b[8], 0.052, 0.052, 0.16)
-                    if button < best and cloth - 0.075 < 0.05:
-                        rim = min(rim, max(button, cloth - 0.075))
+                    button = math.hypot(x, y + 2.52 + 0.42 * i) - 0.052
+                    rim = min(rim, -join(-button, 0.062 - cloth, 0.03))
         if top < best:
             best, what = top, TOP
         if rim < best:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from characters.body import AFRO, BLAZER, BOB, CREW, HENLEY, SWEPT
 
-FINGERS = np.array([0] * 5 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3 + [5] * 2)
+FINGERS = np.array([0] * 6 + [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3 + [5] * 2)
 
 
 @dataclass(frozen=True)
@@ -50,61 +50,43 @@ class Person:
 
     def parts(self) -> tuple:
         """What `body.scene` wants."""
-        bones, hands = [], []
-        for i in range(2):
-            bones.append(self._hand(i))
-            hands.append(bones[-1][:, :3].mean(axis=0))
-        upper, fore, sleeves = [], [], []
+        hands = [self._hand(0), self._hand(1)]
+        middles = [[*hand[:, :3].mean(axis=0), *self.backs[i]] for i, hand in enumerate(hands)]
         shoulder = np.array([self.body[0] - 0.02, -2.62, -0.28])
         thick = 0.76 if self.body[4] > 0 else 0.92
-        for i, side in enumerate((1, -1)):
-            start, elbow, wrist = shoulder * (side, 1, 1), self.elbows[i], self.wrists[i]
-            middle = 0.30 * wrist + 0.70 * elbow
-            upper.append([*start, 0.40 * thick, *elbow, 0.31 * thick])
-            fore.append([*elbow, 0.30 * thick, *middle, 0.31 * thick])
-            fore.append([*middle, 0.31 * thick, *wrist, 0.185 * thick])
-            if self.bare_forearms:
-                end = 0.16 * wrist + 0.84 * elbow
-                sleeves += [[*start, 0.42 * thick, *elbow, 0.36 * thick]]
-                sleeves += [[*elbow, 0.36 * thick, *end, 0.37 * thick]]
-            else:
-                end = 0.90 * wrist + 0.10 * elbow
-                sleeves += [[*start, 0.42 * thick, *elbow, 0.35 * thick]]
-                sleeves += [[*elbow, 0.35 * thick, *end, 0.23 * thick]]
-        limbs = np.array(fore)
-        del upper
+        sleeve_end, cuff = (0.16, 0.35) if self.bare_forearms else (0.90, 0.24)
+        forearms, sleeves = [], []
+        for side, elbow, wrist in zip((1, -1), self.elbows, self.wrists, strict=True):
+            middle, end = elbow + 0.30 * (wrist - elbow), elbow + sleeve_end * (wrist - elbow)
+            forearms += [[*elbow, 0.30 * thick, *middle, 0.31 * thick]]
+            forearms += [[*middle, 0.31 * thick, *wrist, 0.185 * thick]]
+            sleeves += [[*(shoulder * (side, 1, 1)), 0.42 * thick, *elbow, 0.33 * thick]]
+            sleeves += [[*elbow, 0.33 * thick, *end, cuff * thick]]
         return (
             self.face,
             self.body,
-            limbs,
+            np.array(forearms),
             np.array(sleeves),
-            bones[0],
-            bones[1],
+            *hands,
             FINGERS,
             self.pose,
             np.array([self.hair_style, self.clothes, int(self.hoops)]),
-            np.array(hands),
-            self._nails(bones),
+            np.array(middles),
+            np.concatenate([self._nails(i, hand) for i, hand in enumerate(hands)]),
         )
 
-    def _nails(self, bones: list[np.ndarray]) -> np.ndarray:
-        """(10, 10): middle of each nail, where the finger points, where the nail faces, radius."""
+    def _nails(self, i: int, hand: np.ndarray) -> np.ndarray:
+        """(5, 10): middle of each nail, where the finger points, where the nail faces, radius."""
         rows = []
-        for i, hand in enumerate(bones):
-            for j in (7, 10, 13, 16, 18):
-                start, end, radius = hand[j, :3], hand[j, 4:7], hand[j, 7]
-                along = (end - start) / np.linalg.norm(end - start)
-                out = (
-                    self.backs[i]
-                    if j < 18
-                    else np.cross(along, np.cross(self.backs[i], along))
-                    + 0.8 * np.cross(self.pointing[i], self.backs[i]) * (1 if i == 0 else -1)
-                )
-                out = out - along * (out @ along)
-                out /= np.linalg.norm(out)
-                rows.append(
-                    [*(end + 0.15 * radius * along + 0.9 * radius * out), *along, *out, radius]
-                )
+        outwards = np.cross(self.pointing[i], self.backs[i]) * (1, -1)[i]  # of the thumb
+        for tip in np.flatnonzero(np.diff(FINGERS, append=-1) * (FINGERS > 0)):
+            start, end, radius = hand[tip, :3], hand[tip, 4:7], 0.9 * hand[tip, 7]
+            along = (end - start) / np.linalg.norm(end - start)
+            out = self.backs[i] + (0.8 * outwards if tip == len(hand) - 1 else 0)
+            out = out - along * (out @ along)
+            out /= np.linalg.norm(out)
+            middle = end + 0.15 * radius * along + 0.9 * radius * out
+            rows.append([*middle, *along, *out, radius])
         return np.array(rows)
 
     def _hand(self, i: int) -> np.ndarray:
@@ -122,9 +104,11 @@ class Person:
         knuckles = [(0.93, 0.29), (0.97, 0.09), (0.92, -0.11), (0.82, -0.30)]
         for along, side in knuckles:
             rows.append(
-                [*at(0.10, side * 0.55, 0), 0.15 * size, *at(along, side, 0.01), 0.115 * size]
+                [*at(0.06, side * 0.34, 0), 0.15 * size, *at(along, side, 0.01), 0.115 * size]
             )
-        rows.append([*at(0.18, 0.16, -0.05), 0.16 * size, *at(0.52, 0.34, -0.12), 0.13 * size])
+        # the balls of the thumb and of the little finger
+        rows.append([*at(0.20, 0.17, -0.10), 0.16 * size, *at(0.50, 0.32, -0.16), 0.14 * size])
+        rows.append([*at(0.20, -0.17, -0.08), 0.12 * size, *at(0.62, -0.22, -0.08), 0.10 * size])
         lengths = [(0.42, 0.24, 0.18), (0.46, 0.27, 0.19), (0.43, 0.25, 0.19), (0.34, 0.19, 0.17)]
         widths = (0.106, 0.108, 0.103, 0.089)
         for j, (along, side) in enumerate(knuckles):
@@ -163,7 +147,7 @@ AMARA = Person(
     face=np.array(
         [0.88, 0.92, 1.05, 1.02, -0.03, 0.315, 0.088, 0.115, 0.058, 0.095, 0.068, 0.10, 0.7]
     ),
-    body=np.array([1.62, 0.43, 0.92, 0.92, 1.0, 0.0, 0.09, 1.6, 0.0]),
+    body=np.array([1.62, 0.43, 0.92, 0.92, 1.0, 0.0, 0.09, 1.0, 0.0]),
     hair_style=AFRO,
     clothes=CREW,
     skin=srgb("#8a5335"),
@@ -173,12 +157,12 @@ AMARA = Person(
     iris=srgb("#4a2a17"),
     top=srgb("#e0a63a"),
     trim=srgb("#d3972c"),
-    jacket=srgb("#000000"),
+    jacket=srgb("#39424f"),
     backdrop=(srgb("#7fa3a8"), srgb("#3f6570")),
     elbows=mirrored(2.12, -4.62, -0.30),
-    wrists=mirrored(1.98, -4.60, 1.45),
-    pointing=mirrored(0.62, 0.42, 0.42),
-    backs=mirrored(0.25, -0.45, -0.75),
+    wrists=mirrored(2.00, -4.55, 1.40),
+    pointing=mirrored(0.66, 0.46, 0.40),
+    backs=mirrored(0.28, -0.52, -0.72),
     curl=0.22,
     hoops=True,
     brow_weight=1.2,
@@ -199,11 +183,11 @@ THEO = Person(
     hair=srgb("#5a3319"),
     iris=srgb("#5b7f8c"),
     top=srgb("#3d5a80"),
-    trim=srgb("#35506f"),
-    jacket=srgb("#000000"),
+    trim=srgb("#2c4460"),
+    jacket=srgb("#5b5148"),
     backdrop=(srgb("#d8cdbb"), srgb("#a4937c")),
     elbows=mirrored(2.45, -4.75, -0.30),
-    wrists=mirrored(1.66, -4.95, 1.30),
+    wrists=mirrored(1.86, -4.92, 1.28),
     pointing=mirrored(-0.85, 0.10, 0.35),
     backs=mirrored(0.35, 0.25, 0.90),
     curl=0.36,
@@ -227,16 +211,17 @@ LIN = Person(
     lips=srgb("#c4555a"),
     hair=srgb("#16131a"),
     iris=srgb("#3a2116"),
-    top=srgb("#efe6da"),
+    top=srgb("#d8cdbf"),
     trim=srgb("#2c2230"),
     jacket=srgb("#7d2f45"),
     backdrop=(srgb("#b9a7c4"), srgb("#6f6088")),
     elbows=mirrored(2.10, -4.70, -0.30),
-    wrists=mirrored(1.30, -4.70, 1.30),
+    wrists=mirrored(1.56, -4.70, 1.28),
     pointing=mirrored(-0.72, -0.50, 0.30),
     backs=mirrored(0.20, 0.30, 0.90),
     curl=0.30,
     hand_size=0.92,
+    brow_weight=1.3,
     pose=np.array([0.03, -0.025]),
 )
 PEOPLE = (AMARA, THEO, LIN)
