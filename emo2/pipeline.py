@@ -229,17 +229,17 @@ class EMO2Pipeline:
             if on_step:
                 on_step(replace(drafted, stage="guidance"))
 
-        drafts = self.draft(portrait, audio, motion, seed=seed, on_step=report)
+        leans = self.stage2.config.leans_on_draft
+        drafts = self.draft(portrait, audio, motion, seed=seed, on_step=report) if leans else ()
         step = self.stage2.clip_length
         for start in range(0, motion.num_frames, step):
             maps = self.guide(portrait, motion, start, min(start + step, motion.num_frames))
-            clip = list(islice(drafts, maps.num_frames))
-            images = np.stack([drafted.image for drafted in clip]).transpose(0, 3, 1, 2)
-            yield replace(
-                maps,
-                draft=images.astype(np.float32) / 255,
-                change=np.stack([drafted.change for drafted in clip])[:, None],
-            )
+            if leans:
+                clip = list(islice(drafts, maps.num_frames))
+                images = np.stack([drafted.image for drafted in clip]).transpose(0, 3, 1, 2)
+                change = np.stack([drafted.change for drafted in clip])[:, None]
+                maps = replace(maps, draft=images.astype(np.float32) / 255, change=change)
+            yield maps
 
 
 def stage_camera(side_px: int) -> Camera:
