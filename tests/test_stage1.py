@@ -22,9 +22,10 @@ from emo2.motion.anatomy import (
     limit,
     wrist_orientation,
 )
-from emo2.stage1.long_audio import cross_fade, windows
+from emo2.stage1.keeping import Keep
+from emo2.stage1.long_audio import calm, cross_fade, windows
 from emo2.stage1.motion_dit import MotionDiT
-from emo2.stage1.pipeline import Keep, Stage1Pipeline
+from emo2.stage1.pipeline import Stage1Pipeline
 from emo2.stage1.representation import (
     NUM_CHANNELS,
     expand_slots,
@@ -251,6 +252,18 @@ def test_cross_fade_begins_old_and_ends_new():
     assert (np.diff(faded) > 0).all()
 
 
+def test_rests_are_calmed_and_strokes_are_not():
+    rng = np.random.default_rng(0)
+    time = np.arange(240) / FPS
+    stroke = np.where(time > 5, 0.1 * np.sin(2 * np.pi * 1.2 * (time - 5)), 0.0)
+    place = stroke[:, None] * np.ones(3) + rng.normal(0, 3e-4, (240, 3))
+    calmed = calm(place, place, FPS)
+    trembling, calm_rest = (np.abs(np.diff(x[:100], axis=0)).mean() for x in (place, calmed))
+    assert calm_rest < 0.15 * trembling
+    assert calmed[130:].std() > 0.93 * place[130:].std()
+    assert np.array_equal(calm(place[:2], place[:2], FPS), place[:2])
+
+
 # Pipeline
 
 
@@ -293,6 +306,25 @@ def test_kept_frames_and_joints_come_out_to_the_bit(toy):
     assert np.abs(motion.translation_m[25] - given.translation_m[25]).max() > 1e-3
     whole = toy(features(60), keep=Keep(given, np.ones(60, bool)))
     assert whole.quaternions.tobytes() == given.quaternions.tobytes()
+
+
+def test_what_is_made_meets_what_is_kept(toy):
+    """No jump at the edges of a span that is made anew, nor at a pinned pose."""
+    given = toy(features(72, seed=1), seed=1)
+    moved = HandMotion(
+        given.quaternions, given.translation_m + np.float32([0.1, 0.1, 0]), given.visible,
+        given.betas, FPS,
+    )  # fmt: skip
+    mask = np.zeros((72, 2, 17), dtype=bool)
+    mask[:24] = mask[48:] = mask[36, 1] = True
+    motion = toy(features(72), keep=Keep(moved, mask), seed=2)
+    steps = np.linalg.norm(np.diff(motion.translation_m, axis=0), axis=-1)
+    free = np.linalg.norm(np.diff(toy(features(72), seed=2).translation_m, axis=0), axis=-1)
+    assert steps.max() < free.max() + 0.05
+    turns = rotations.angle_between(motion.quaternions[1:], motion.quaternions[:-1])
+    assert turns[[23, 47]].max() < turns.max() + 1e-9
+    dots = np.sum(motion.quaternions[1:] * motion.quaternions[:-1], axis=-1)
+    assert (dots[:47] > 0).all()
 
 
 def test_guidance_off_and_on_styles_differ(toy):
@@ -394,7 +426,7 @@ def test_demo_hands_move_with_the_stresses(demo):
     does not."""
     encoder, pipeline = demo
     own, deaf = [], []
-    for seed in range(3):
+    for seed in range(2):
         (audio, strong), (other, _) = bursts(30.0, seed), bursts(30.0, seed + 10)
         for heard, margins in ((audio, own), (other, deaf)):
             for style in ("talk-calm", "talk-lively"):
@@ -415,23 +447,19 @@ def test_demo_speed_orders_motion(demo):
     encoder, pipeline = demo
     heard = encoder(bursts(12.0, 1)[0], FPS)
     for style in ("talk-calm", "present"):
-        spread = [
-            np.mean(
-                [pipeline(heard, style=style, speed=x, seed=s).translation_m.std() for s in (0, 1)]
-            )
+        made = [
+            [pipeline(heard, style=style, speed=x, seed=seed).translation_m for seed in (0, 1)]
             for x in (0.1, 0.5, 0.9)
         ]
-        still = pipeline(heard, style=style, speed=0.1).translation_m.mean(axis=0)
-        assert np.abs(still[:, 1] + 0.3).max() < 0.15
+        spread = [np.mean([places.std(axis=0).mean() for places in pair]) for pair in made]
         assert spread[0] < spread[1] < spread[2]
 
 
 @pytest.mark.parametrize(("seconds", "frames"), [(0.3, 8), (27.13, 652)])
 def test_demo_lengths_seams_and_limits(demo, seconds, frames):
     encoder, pipeline = demo
-    motion = pipeline(encoder(bursts(seconds + 1, 2)[0], FPS).__class__(
-        encoder(bursts(seconds + 1, 2)[0], FPS).hidden_states[:frames], FPS
-    ))  # fmt: skip
+    speech = bursts(28.0, 2)[0].samples[: round(seconds * 16_000)]
+    motion = pipeline(encoder(AudioClip(speech), FPS))
     assert_is_a_motion(motion, frames)
     assert np.max(bend_angle(motion.quaternions[:, :, 0], motion.translation_m)) < np.deg2rad(60)
     if frames > 200:

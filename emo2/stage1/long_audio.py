@@ -15,6 +15,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 
+LIGHT_SMOOTHING_S = 0.035
+STRONG_SMOOTHING_S = 0.30
+REST_SPEED_M_S, MOVING_SPEED_M_S = 0.025, 0.10
+
+
 @dataclass(frozen=True)
 class Window:
     """One window: new frames [start, stop) of the clip, and the frames of audio it hears."""
@@ -46,21 +51,14 @@ def cross_fade(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     return old * (1 - weight) + new * weight
 
 
-def calm(track: np.ndarray, speed: np.ndarray, fps: float) -> np.ndarray:
-    """Smooth a track (T, C) lightly where it moves and strongly where it rests.
-
-    Args:
-        speed: (T,) metres per second of the hand that the track belongs to.
-    """
+def calm(track: np.ndarray, place_m: np.ndarray, fps: float) -> np.ndarray:
+    """Smooth a hand's track (T, C) lightly where its place (T, 3) moves and strongly where it rests."""
     if len(track) < 3:
         return track
     light = gaussian_filter1d(track, LIGHT_SMOOTHING_S * fps, axis=0, mode="nearest")
     strong = gaussian_filter1d(track, STRONG_SMOOTHING_S * fps, axis=0, mode="nearest")
+    steady = gaussian_filter1d(place_m, 0.08 * fps, axis=0, mode="nearest")
+    speed = np.linalg.norm(np.gradient(steady, axis=0), axis=-1) * fps
     moving = np.clip((speed - REST_SPEED_M_S) / (MOVING_SPEED_M_S - REST_SPEED_M_S), 0, 1)
     moving = gaussian_filter1d(moving**2 * (3 - 2 * moving), 0.06 * fps, mode="nearest")[:, None]
     return light * moving + strong * (1 - moving)
-
-
-LIGHT_SMOOTHING_S = 0.035
-STRONG_SMOOTHING_S = 0.30
-REST_SPEED_M_S, MOVING_SPEED_M_S = 0.025, 0.10

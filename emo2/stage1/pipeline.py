@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from emo2.errors import InputError, MissingCheckpoint
 from emo2.motion.anatomy import limit
 from emo2.motion.rotations import continuous
+from emo2.stage1.keeping import Keep, put_back
 from emo2.stage1.long_audio import Window, calm, cross_fade, windows
 from emo2.stage1.motion_dit import MotionDiT
 from emo2.stage1.representation import (
@@ -42,29 +41,6 @@ from emo2.types import (
     OnStep,
     Progress,
 )
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Frames and joints that are given, not generated: they come out to the bit."""
-
-    motion: HandMotion
-    mask: np.ndarray
-    """(T, 2, 17) bool: per frame and hand the translation (slot 0) and the 16 joints (slots
-    1..16)."""
-
-    def __post_init__(self) -> None:
-        mask = np.asarray(self.mask, dtype=bool)
-        if mask.ndim == 1:
-            mask = np.broadcast_to(mask[:, None, None], (len(mask), NUM_HANDS, NUM_SLOTS))
-        if mask.shape != (self.motion.num_frames, NUM_HANDS, NUM_SLOTS):
-            raise InputError(
-                "keep",
-                f"mask must be ({self.motion.num_frames}, {NUM_HANDS}, {NUM_SLOTS})",
-                mask.shape,
-                "Give one value per frame, hand and slot, or one per frame.",
-            )
-        object.__setattr__(self, "mask", mask)
 
 
 class Stage1Pipeline(DiffusionPipeline):
@@ -360,26 +336,16 @@ class Stage1Pipeline(DiffusionPipeline):
         channels = self.motion_dit.denormalise(self._tensor(channels)).cpu().numpy()
         hands = channels.reshape(-1, NUM_HANDS, CHANNELS_PER_HAND)
         for hand in range(NUM_HANDS):
-            place = hands[:, hand, :3]
-            speed = _speed(place, self.fps)
-            hands[:, hand] = calm(hands[:, hand], speed, self.fps)
+            hands[:, hand] = calm(hands[:, hand], hands[:, hand, :3], self.fps)
         quaternions, translation_m = from_channels(hands.reshape(-1, NUM_CHANNELS))
         quaternions, translation_m = limit(quaternions, translation_m)
         quaternions = continuous(quaternions).astype(np.float32)
         translation_m = translation_m.astype(np.float32)
-        if keep is not None:
-            mask = keep.mask
-            translation_m = np.where(mask[..., :1], keep.motion.translation_m, translation_m)
-            quaternions = np.where(mask[..., 1:, None], keep.motion.quaternions, quaternions)
-        return quaternions, translation_m
+        return (
+            (quaternions, translation_m)
+            if keep is None
+            else put_back(quaternions, translation_m, keep)
+        )
 
     def _tensor(self, array) -> Tensor:
         return torch.as_tensor(np.asarray(array), dtype=torch.float32).to(self.device)
-
-
-def _speed(place: np.ndarray, fps: float) -> np.ndarray:
-    """A calm estimate of a hand's speed [m/s] (T,) from its places (T, 3)."""
-    if len(place) < 3:
-        return np.zeros(len(place))
-    steady = gaussian_filter1d(place, 0.08 * fps, axis=0, mode="nearest")
-    return np.linalg.norm(np.gradient(steady, axis=0), axis=-1) * fps
