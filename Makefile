@@ -36,7 +36,9 @@ format: $(DEV)
 	$(BIN)/ruff format .
 
 bench: $(DEV)
-	for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
+	$(BIN)/python -m benchmarks.media
+	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.draft --portrait assets/amara.jpg --audio assets/welcome.flac
 
 clean:
 	rm -rf $(VENV) outputs
