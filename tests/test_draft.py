@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo2.draft.arms import ArmLayer, mean_layer
+from emo2.draft.face import MovedPerson
 from emo2.draft.ik import (
     ELBOW_PLAY_M,
     MAX_FOREARM_STRETCH,
@@ -20,9 +21,14 @@ from emo2.draft.ik import (
     two_bone_ik,
 )
 from emo2.draft.light import Light
+from emo2.draft.plate import make_plate
 from emo2.draft.renderer import DraftRenderer
+from emo2.draft.shadow import creases
+from emo2.draft.tube import tube_faces, tube_vertices
+from emo2.draft.upper_arm import UpperArms
 from emo2.errors import Cancelled, InputError
 from emo2.evaluation.video import mouth_follows, speech_envelope
+from emo2.hands.raster import vertex_normals
 from emo2.types import AudioClip, Camera, HandMotion
 
 FPS = 24
@@ -95,6 +101,27 @@ def test_shading_keeps_colours_and_follows_the_light():
     facing, lit, unlit = light.shade(np.array([[0, 0.12, 0.99], [1, 0, 0], [-1, 0, 0]], np.float32))
     assert 1 < facing < 1.1
     assert lit > unlit + 0.1
+
+
+def test_hollows_are_dark_and_round_edges_are_not():
+    x = np.linspace(-0.04, 0.04, 81)
+    hill = np.tile(np.sqrt(0.0017 - x**2), (81, 1)).astype(np.float32)
+    covered = np.ones(hill.shape, bool)
+    assert np.allclose(creases(hill, covered, 1000), 1)
+    groove = creases(np.tile(np.abs(x), (81, 1)).astype(np.float32), covered, 1000)
+    assert groove[40, 40].max() < 0.9
+    far_in_front = np.where(np.abs(x) < 0.01, 0.3, 0.0) + np.zeros((81, 1))
+    assert np.allclose(creases(far_in_front.astype(np.float32), covered, 1000), 1, atol=0.02)
+
+
+def test_a_drawn_upper_arm_reaches_from_shoulder_to_elbow_and_faces_outwards():
+    shoulder, elbow = np.array([0.18, 0.0, 0.0]), np.array([0.25, -0.27, 0.05])
+    vertices, along = tube_vertices(shoulder, elbow)
+    for end, at in ((shoulder, 0), (elbow, 1)):
+        assert np.linalg.norm(vertices[along == at].mean(axis=0) - end) < 0.055
+    normals = vertex_normals(vertices, tube_faces())
+    centres = shoulder + along[:, None] * (elbow - shoulder)
+    assert (np.einsum("vi,vi->v", normals, vertices - centres) > 0).mean() > 0.98
 
 
 def test_exposures_average():
@@ -186,6 +213,21 @@ def test_same_seed_same_bytes_and_a_stretch_equals_the_whole(
     for ours, whole in zip(stretch, film[2:5], strict=True):
         assert np.array_equal(ours.image, whole.image)
         assert np.array_equal(ours.change, whole.change)
+
+
+def test_upper_arms_follow_their_elbows_and_nothing_else_moves(portrait):
+    plate = make_plate(portrait)
+    plate = replace(plate, arms=tuple(replace(arm, elbow_seen=True) for arm in plate.arms))
+    person = MovedPerson(portrait.image, np.zeros_like(plate.alpha), plate.alpha)
+    shoulders = np.stack([arm.shoulder for arm in plate.arms])
+    homes = np.stack([arm.elbow for arm in plate.arms])
+    arms = UpperArms(plate)
+    assert np.array_equal(arms.follow(person, shoulders, homes, homes).image, portrait.image)
+    moved = arms.follow(person, shoulders, homes + 6, homes).image
+    changed = np.abs(moved.astype(int) - portrait.image).max(axis=-1) > 8
+    still = sum(arm.upper_arm for arm in plate.arms) == 0
+    assert changed.any()
+    assert not changed[still].any()
 
 
 def test_hidden_hands_are_not_drawn(renderer, portrait, audio, motion, film):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from emo2.draft.head_mesh import smoothstep
 from emo2.draft.light import CLOTH_SHADOW_GAMMA, SKIN_SHADOW_GAMMA, Light
 from emo2.draft.paint import ArmPaint
 from emo2.draft.shadow import SHADOW_REACH_M, cast_shadow, creases
@@ -98,7 +99,7 @@ class ArmPainter:
             if joined[hand]:
                 elbow_px = self.camera.project(elbows_m[hand])
                 fade = self._join(pixels[:, :2], elbow_px, shoulders_px[hand])
-                lit[:, JOIN] = fade * _smooth(self.blend, 0.55, 0.9)
+                lit[:, JOIN] = fade * smoothstep(0.55, 0.9, self.blend)
             else:
                 shoulder = self.camera.unproject(shoulders_px[hand])
                 meshes.append(self._upper_arm(hand, shoulder, elbows_m[hand]))
@@ -137,7 +138,7 @@ class ArmPainter:
         values = np.zeros((len(vertices), CHANNELS), np.float32)
         values[:, :3] = self.paint.elbow_skin[hand] * shade[:, None] ** SKIN_SHADOW_GAMMA
         values[:, SHADE] = shade
-        values[:, FADE] = 1 - _smooth(along, 0.1, 0.5)
+        values[:, FADE] = 1 - smoothstep(0.1, 0.5, along)
         length = np.linalg.norm(elbow - shoulder)
         values[:, FROM_CUFF] = (self.paint.upper_cuff[hand] - along) * length
         values[:, CLOTH_AT] = [0, hand * self.paint.cloth.shape[1]]
@@ -147,7 +148,7 @@ class ArmPainter:
         """(V,) 0..1: how far a point has gone from the elbow up the picture's own upper arm."""
         up = (shoulder - elbow) / max(np.linalg.norm(shoulder - elbow), 1e-6)
         length = JOIN_M * self.camera.pixels_per_metre
-        return _smooth((pixels - elbow) @ up / length, -0.3, 0.7)
+        return smoothstep(-0.3, 0.7, (pixels - elbow) @ up / length)
 
     def _finish(self, raster: Raster) -> ArmLayer:
         """Room for the shadow around the arms, occlusion in the creases, the photograph's
@@ -210,9 +211,3 @@ def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
         part[..., 6] += layer.fade
     total /= len(layers)
     return ArmLayer(top, left, total[..., :3], *(total[..., k] for k in range(3, 7)))
-
-
-def _smooth(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Smoothstep from 0 at `low` to 1 at `high`."""
-    x = np.clip((value - low) / (high - low), 0, 1)
-    return x * x * (3 - 2 * x)

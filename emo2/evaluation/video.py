@@ -225,24 +225,23 @@ def _share(values: list[float]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure one film and print one line of JSON."""
-    from emo2.features.portrait import analyse_portrait
-    from emo2.hands.model import HandModel
     from emo2.media import load_audio, load_image, read_frames
-    from emo2.motion.formats.npz import load_motion
+    from emo2.motion.formats.npz import load_npz
+    from emo2.pipeline import DEMO_CHECKPOINT, EMO2Pipeline
 
     parser = argparse.ArgumentParser(prog="emo2.evaluation.video", description=main.__doc__)
     parser.add_argument("video", type=Path)
     parser.add_argument("--motion", type=Path, required=True)
     parser.add_argument("--portrait", type=Path, required=True)
     parser.add_argument("--audio", type=Path, required=True)
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/demo"))
+    parser.add_argument("--checkpoint", type=Path, default=DEMO_CHECKPOINT)
     args = parser.parse_args(argv)
-    motion = load_motion(args.motion)
+    pipe, motion = EMO2Pipeline.from_pretrained(args.checkpoint), load_npz(args.motion)
     measures = measure_video(
         read_frames(args.video),
         motion,
-        HandModel.from_pretrained(args.checkpoint / "hands").joints(motion),
-        analyse_portrait(load_image(args.portrait)),
+        pipe.hand_model.joints(motion),
+        pipe.analyse(load_image(args.portrait)),
         load_audio(args.audio),
     )
     print(json.dumps(asdict(measures)))
