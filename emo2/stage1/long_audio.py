@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 LIGHT_SMOOTHING_S = 0.035
 STRONG_SMOOTHING_S = 0.30
 REST_SPEED_M_S, MOVING_SPEED_M_S = 0.025, 0.10
+REST_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,15 @@ def cross_fade(old: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def calm(track: np.ndarray, place_m: np.ndarray, fps: float) -> np.ndarray:
-    """Smooth a hand's track (T, C) lightly where its place (T, 3) moves and strongly where it rests."""
+    """Smooth a hand (T, C): lightly while its place (T, 3) moves, strongly while it rests."""
     if len(track) < 3:
         return track
     light = gaussian_filter1d(track, LIGHT_SMOOTHING_S * fps, axis=0, mode="nearest")
     strong = gaussian_filter1d(track, STRONG_SMOOTHING_S * fps, axis=0, mode="nearest")
     steady = gaussian_filter1d(place_m, 0.08 * fps, axis=0, mode="nearest")
     speed = np.linalg.norm(np.gradient(steady, axis=0), axis=-1) * fps
+    # A hand that turns is slow for a moment, too: only what lasts is a rest.
+    speed = maximum_filter1d(speed, round(REST_S * fps), mode="nearest")
     moving = np.clip((speed - REST_SPEED_M_S) / (MOVING_SPEED_M_S - REST_SPEED_M_S), 0, 1)
     moving = gaussian_filter1d(moving**2 * (3 - 2 * moving), 0.06 * fps, mode="nearest")[:, None]
     return light * moving + strong * (1 - moving)
