@@ -30,13 +30,13 @@ KNUCKLE_RADIUS_M = 0.0075
 SKIN_MOTTLE = 0.014
 CUFF_M, FOLD_M = 0.004, 0.0018
 """How far a sleeve stands off the skin, and how high its folds are."""
-CLOTH_SPAN, CLOTH_RANGE, CLOTH_DETAIL = 0.8, (0.82, 1.18), 0.12
+CLOTH_SPAN, CLOTH_RANGE, CLOTH_DETAIL = 0.8, (0.88, 1.12), 0.12
 """How much of the upper arm's length is used as cloth, how far it may go from its mean, and what
 counts as its detail, in widths of the arm."""
 SHORT_SLEEVE = 0.6
 """Where a short sleeve ends on the upper arm, as a share of the way from shoulder to elbow."""
 ELBOW_RADIUS_M = 0.0405
-BARE_HALF_M, SLEEVE_HALF_M = (0.034, 0.046), (0.040, 0.052)
+BARE_HALF_M, SLEEVE_HALF_M = (0.033, 0.041), (0.039, 0.048)
 """How thin and thick an arm may be drawn at the elbow, whatever was measured."""
 
 
