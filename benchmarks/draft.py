@@ -1,6 +1,6 @@
 """How long a draft takes, part by part: CPU seconds of one thread, so a busy machine does not lie.
 
-    python benchmarks/draft.py --portrait face.jpg --audio speech.wav [--frames 48]
+    python -m benchmarks.draft --portrait face.jpg --audio speech.wav [--frames 48]
 
 Prints JSON: seconds once per film, milliseconds per frame, and frames per CPU second.
 """
@@ -24,6 +24,7 @@ from emo2.draft.light import light_from_face
 from emo2.draft.paint import paint_arms
 from emo2.draft.performance import perform
 from emo2.draft.plate import make_plate
+from emo2.draft.upper_arm import UpperArms
 from emo2.features.portrait import analyse_portrait
 from emo2.hands.arm import ArmModel
 from emo2.hands.model import HandModel
@@ -80,8 +81,15 @@ def main() -> None:
     paint = clocked(once, "paint", lambda: paint_arms(portrait, plate, arms, hands, 0))
     light = light_from_face(portrait)
     painter = ArmPainter(arms.faces, arms.blend, paint, light, portrait.camera)
+    upper_arms, homes_px = UpperArms(plate), np.stack([arm.elbow for arm in plate.arms])
     for t in range(args.frames):
         moved = clocked(each, "person", lambda t=t: person.frame(performance, t))
+        elbows_px = portrait.camera.project(elbows[t])
+        moved = clocked(
+            each,
+            "upper arms",
+            lambda m=moved, e=elbows_px: upper_arms.follow(m, portrait.shoulders, e, homes_px),
+        )
         vertices = clocked(
             each,
             "skinning",
