@@ -167,7 +167,7 @@ class ArmPainter:
         covered = raster.alpha > 0
         nearness = np.where(covered, self.camera.distance_m - raster.depth, 0).astype(np.float32)
         values = raster.attributes
-        colour = self._dress(values) * creases(nearness, covered, ppm)
+        colour = self._dress(values, covered) * creases(nearness, covered, ppm)
         colour, alpha = pad(colour * raster.alpha[..., None]), pad(raster.alpha)
         shadow = cast_shadow(alpha, pad(nearness), self.light, ppm)
         if self.softness_px > 0:
@@ -177,19 +177,23 @@ class ArmPainter:
             top, left, colour, alpha, shadow, pad(values[..., JOIN]), pad(values[..., FADE])
         )
 
-    def _dress(self, values: np.ndarray) -> np.ndarray:
+    def _dress(self, values: np.ndarray, covered: np.ndarray) -> np.ndarray:
         """(h, w, 3) skin and, inside the cuff, the sleeve."""
-        inside_m = values[..., FROM_CUFF]
-        if inside_m.max() <= -CUFF_SHADE_M:
-            return values[..., :3]
-        at = np.ascontiguousarray(values[..., CLOTH_AT])
+        colour = np.ascontiguousarray(values[..., :3])
+        clothed = covered & (values[..., FROM_CUFF] > -2.5 * CUFF_SHADE_M)
+        if not clothed.any():
+            return colour
+        there = values[clothed]  # (N, CHANNELS)
+        inside_m = there[:, FROM_CUFF]
+        at = np.ascontiguousarray(there[:, None, CLOTH_AT])
         cloth = cv2.remap(self._cloth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         hem = HEM * np.exp(-np.square((inside_m - HEM_AT_M) / HEM_WIDTH_M))
-        cloth *= (values[..., SHADE] * (1 - hem))[..., None] ** CLOTH_SHADOW_GAMMA
+        cloth = cloth[:, 0] * (there[:, SHADE] * (1 - hem))[:, None] ** CLOTH_SHADOW_GAMMA
         under = CUFF_SHADE * np.exp(-np.square(np.minimum(inside_m, 0) / CUFF_SHADE_M))
-        skin = values[..., :3] * (1 - under)[..., None] ** SKIN_SHADOW_GAMMA
-        sleeve = np.clip(inside_m * self.camera.pixels_per_metre + 0.5, 0, 1)[..., None]
-        return skin + (cloth - skin) * sleeve
+        skin = there[:, :3] * (1 - under)[:, None] ** SKIN_SHADOW_GAMMA
+        sleeve = np.clip(inside_m * self.camera.pixels_per_metre + 0.5, 0, 1)[:, None]
+        colour[clothed] = skin + (cloth - skin) * sleeve
+        return colour
 
 
 def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:

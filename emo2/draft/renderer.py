@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from emo2.draft.arms import ArmLayer, ArmPainter, mean_layer
 from emo2.draft.body import TorsoMotion, amounts
-from emo2.draft.face import PortraitWarp
+from emo2.draft.face import MovedPerson, PortraitWarp
 from emo2.draft.ik import ArmRig, rig_from_plate, solve_elbows
 from emo2.draft.light import light_from_face
 from emo2.draft.paint import paint_arms
@@ -156,22 +157,38 @@ def _expose(
     return mean_layer(layers)
 
 
-def compose(moved, layer: ArmLayer | None) -> DraftFrame:
+def compose(moved: MovedPerson, layer: ArmLayer | None) -> DraftFrame:
     """The arms and their shadow over the moved person."""
-    image = moved.image.copy()
-    change = moved.mouth.copy()
+    image, change = moved.image.copy(), moved.mouth.copy()
     if layer is not None:
         box = layer.box
-        body = moved.body[box]
-        beneath = image[box].astype(np.float32)
-        beneath *= (1 - layer.shadow * body)[..., None]
-        # The elbow melts into the picture's upper arm, but neither into the scene behind it nor
-        # into what has another colour: a sleeve's end lies over the arm, not in it.
-        gap = beneath - 255 * layer.colour / np.maximum(layer.alpha, 0.05)[..., None]
-        alike = np.exp(-np.square(gap / MELT_RANGE).sum(axis=-1))
-        shown = 1 - body * np.maximum(layer.join * alike, layer.fade)
-        beneath *= (1 - layer.alpha * shown)[..., None]
-        beneath += 255 * layer.colour * shown[..., None]
-        image[box] = np.clip(beneath + 0.5, 0, 255).astype(np.uint8)
+        parts = (layer.colour, layer.alpha, layer.shadow, layer.join, layer.fade)
+        _lay_over(image[box], moved.body[box], *parts)
         np.maximum(change[box], layer.alpha, out=change[box])
     return DraftFrame(image, change)
+
+
+@numba.njit(cache=True, nogil=True)
+def _lay_over(image, body, colour, alpha, shadow, join, fade):
+    """In place over `image` (h, w, 3) uint8: first the shadow, then the arms.
+
+    An elbow melts into the picture's upper arm, but neither into the scene behind it nor into what
+    has another colour: a sleeve's end lies over the arm, not in it.
+    """
+    for y in range(alpha.shape[0]):
+        for x in range(alpha.shape[1]):
+            cover, shade = alpha[y, x], shadow[y, x] * body[y, x]
+            if cover <= 0 and shade <= 0:
+                continue
+            shown = np.float32(1)
+            if body[y, x] > 0 and (join[y, x] > 0 or fade[y, x] > 0):
+                gap = np.float32(0)
+                for c in range(3):
+                    arm = 255 * colour[y, x, c] / max(cover, np.float32(0.05))
+                    gap += (image[y, x, c] * (1 - shade) - arm) ** 2
+                alike = np.exp(-gap / MELT_RANGE**2)
+                shown -= body[y, x] * max(join[y, x] * alike, fade[y, x])
+            for c in range(3):
+                beneath = image[y, x, c] * (1 - shade) * (1 - cover * shown)
+                value = beneath + 255 * colour[y, x, c] * shown
+                image[y, x, c] = np.uint8(min(max(value + 0.5, 0), 255))
