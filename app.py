@@ -4,12 +4,12 @@ GRADIO_SERVER_PORT are honoured; EMO2_CHECKPOINT names another weight set."""
 import os
 from pathlib import Path
 
+from emo2.jobs.worker import Worker
 from emo2.pipeline import DEMO_CHECKPOINT, EMO2Pipeline
 from emo2.ui.handlers import Studio, load_examples
 from emo2.ui.layout import build_page
 from emo2.ui.session import SessionStore
 from emo2.ui.theme import launch_options
-from emo2.jobs.worker import Worker
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 ON_SPACES = "SPACE_ID" in os.environ

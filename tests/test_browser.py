@@ -15,9 +15,9 @@ import pytest
 from fake_pipeline import FakePipeline
 from PIL import Image
 
+from emo2.jobs.worker import Worker
 from emo2.ui.handlers import Studio, load_examples
 from emo2.ui.session import SessionStore
-from emo2.jobs.worker import Worker
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")

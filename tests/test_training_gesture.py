@@ -35,7 +35,7 @@ CONFIG = GestureConfig(
 
 
 def syllables(rng: np.random.Generator, duration_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Bursts of a buzz, some much stronger, with a pause in the middle; and when the strong ones begin."""
+    """Bursts of a buzz, some much stronger, a pause in the middle; when the strong ones begin."""
     time = np.arange(round(duration_s * RATE)) / RATE
     sound, strong, moment = np.zeros_like(time), [], 0.7
     while moment < duration_s - 0.4:
@@ -120,7 +120,7 @@ def test_minimum_jerk_starts_and_ends_at_rest():
 
 
 def test_when_is_fixed_and_how_is_free():
-    """Two performances of one speech stop their strokes at the same moments, in different places."""
+    """Two performances of one speech stop their strokes at the same moments, elsewhere."""
     prosody = analyse(syllables(np.random.default_rng(1), 12.0)[0])
     for style in STYLES.values():
         one, two = (
@@ -238,7 +238,7 @@ def parameters(training: GestureTraining) -> torch.Tensor:
 
 
 def test_a_resumed_run_is_the_same_run_to_the_bit(corpus, tmp_path):
-    """Through all three parts of a run: the encoder alone, both networks, and the frozen encoder."""
+    """Through all parts of a run: the encoder alone, both networks, the frozen encoder."""
     whole = GestureTraining(CONFIG, corpus, tmp_path / "whole")
     whole.run(9)
     for stop in (2, 5, 8):
