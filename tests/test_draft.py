@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emo2.draft.arms import ArmLayer, mean_layer
+from emo2.draft.arms import ArmLayer, ArmPainter, mean_layer
 from emo2.draft.face import MovedPerson
 from emo2.draft.ik import (
     ELBOW_PLAY_M,
@@ -21,6 +21,7 @@ from emo2.draft.ik import (
     two_bone_ik,
 )
 from emo2.draft.light import Light
+from emo2.draft.paint import paint_arms
 from emo2.draft.plate import make_plate
 from emo2.draft.renderer import DraftRenderer
 from emo2.draft.shadow import creases
@@ -239,6 +240,19 @@ def test_hidden_hands_are_not_drawn(renderer, portrait, audio, motion, film):
         outside[max(low[1], 0) : high[1], max(low[0], 0) : high[0]] = 0
         assert outside.max() == 0
     assert film[0].change[portrait.camera.height_px // 2 :].max() > 0.9
+
+
+def test_sleeves_may_fill_a_large_picture(renderer, portrait, motion):
+    model = renderer.arm_model
+    paint = paint_arms(portrait, make_plate(portrait), model, renderer.hand_model, seed=0)
+    paint = replace(paint, from_cuff_m=np.ones_like(paint.from_cuff_m))
+    camera = Camera((640.0, 200.0), 2400.0, 1280, 960)
+    painter = ArmPainter(model.faces, model.blend, paint, Light(np.array([0, 0, 1.0])), camera)
+    elbows = np.array([[[0.28, -0.28, 0.0], [-0.28, -0.28, 0.0]]])
+    vertices = model.vertices(motion, elbows, 0, 1)[0]
+    shoulders = camera.project(SHOULDERS)
+    layer = painter.draw(vertices, elbows[0], shoulders, np.ones(2, bool), motion.visible[0])
+    assert (layer.alpha > 0.5).sum() > 40_000
 
 
 def test_stop_ends_the_film_at_once(renderer, portrait, audio, motion):

@@ -185,15 +185,24 @@ class ArmPainter:
             return colour
         there = values[clothed]  # (N, CHANNELS)
         inside_m = there[:, FROM_CUFF]
-        at = np.ascontiguousarray(there[:, None, CLOTH_AT])
-        cloth = cv2.remap(self._cloth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        cloth = _sample(self._cloth, there[:, CLOTH_AT])
         hem = HEM * np.exp(-np.square((inside_m - HEM_AT_M) / HEM_WIDTH_M))
-        cloth = cloth[:, 0] * (there[:, SHADE] * (1 - hem))[:, None] ** CLOTH_SHADOW_GAMMA
+        cloth = cloth * (there[:, SHADE] * (1 - hem))[:, None] ** CLOTH_SHADOW_GAMMA
         under = CUFF_SHADE * np.exp(-np.square(np.minimum(inside_m, 0) / CUFF_SHADE_M))
         skin = there[:, :3] * (1 - under)[:, None] ** SKIN_SHADOW_GAMMA
         sleeve = np.clip(inside_m * self.camera.pixels_per_metre + 0.5, 0, 1)[:, None]
         colour[clothed] = skin + (cloth - skin) * sleeve
         return colour
+
+
+def _sample(picture: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(N, 3): `picture` (h, w, 3) at columns and rows `at` (N, 2), its edges repeated outwards."""
+    # OpenCV's maps are narrower and lower than 32768, so the points go in rows.
+    count, columns = len(at), 256
+    grid = np.zeros((-(-count // columns), columns, 2), np.float32)
+    grid.reshape(-1, 2)[:count] = at
+    found = cv2.remap(picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.reshape(-1, 3)[:count]
 
 
 def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
