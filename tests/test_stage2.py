@@ -451,6 +451,8 @@ def test_residual_stays_within_its_limit_and_its_mask(pipeline):
     draft = np.round(maps_of(24, 32, 32).draft * 255).transpose(0, 2, 3, 1)
     changed = np.abs(made - draft).max()
     assert 10 <= changed <= 14  # 0.1 of 255 under a mask of one half, rounded
+    weak = toy_pipeline(replace(TOY, residual_strength=0.0))
+    np.testing.assert_array_equal(np.stack(list(film(weak, 24))), draft)
     untouched = replace(maps_of(24, 32, 32), change=np.zeros((24, 1, 32, 32)))
     made = np.stack(list(limited(portrait_of(32, 32), sound_of(24), [untouched])))
     np.testing.assert_array_equal(made, draft)

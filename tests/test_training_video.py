@@ -11,12 +11,12 @@ import torch
 
 from emo2.errors import InputError
 from emo2.stage2.pipeline import Stage2Pipeline
-from emo2.training import video
+from emo2.training import video, video_gate, video_loss
 from emo2.training.video import fit_latents, save_checkpoint, train
 from emo2.training.video_corpus import VideoClip, build_corpus, busiest, vary
 from emo2.training.video_degradation import spoil
-from emo2.training.video_gate import judge, mend, psnr
-from emo2.training.video_loss import Batch, draw_batch
+from emo2.training.video_gate import choose_strength, judge, mend, psnr
+from emo2.training.video_loss import Batch, draw_batch, recolouring
 from emo2.training.video_model import VideoConfig, VideoSize, build_pipeline
 from emo2.types import AudioFeatures, Camera, GuidanceMaps, HandMotion, Portrait
 
@@ -101,7 +101,16 @@ def test_a_step_has_one_batch():
     assert first.spoilt.shape != other.spoilt.shape or not torch.equal(first.spoilt, other.spoilt)
 
 
-def test_past_is_what_came_before():
+def test_colours_change_together():
+    develop = recolouring(np.random.default_rng(0))
+    frames = clip_of(0).draft
+    np.testing.assert_array_equal(develop(frames)[0], develop(frames[0]))
+    assert np.abs(develop(frames) - frames / 255).max() > 0.02
+    assert develop(frames).dtype == np.float32
+
+
+def test_past_is_what_came_before(monkeypatch):
+    monkeypatch.setattr(video_loss, "recolouring", lambda rng: lambda x: x / np.float32(255))
     clips = [clip_of(0)]
     pipeline = fresh(clips)
     batches = [draw_batch(CONFIG, pipeline, clips, step) for step in range(30)]
@@ -140,11 +149,11 @@ def test_it_learns(tmp_path, monkeypatch):
     pipeline = fresh(clips)
     batch = next(b for b in (draw_batch(CONFIG, pipeline, clips, s) for s in range(20)) if fault(b))
     monkeypatch.setattr(video, "draw_batch", lambda *_: batch)
-    config = replace(CONFIG, steps=30, learning_rate=1e-2, save_every=1000)
+    config = replace(CONFIG, steps=16, learning_rate=2e-2, save_every=1000)
     train(config, pipeline, clips, tmp_path, resume=False)
     rows = [row.split(",") for row in (tmp_path / "log.csv").read_text().splitlines()]
     assert rows[0] == ["step", "loss", "learning_rate", "seconds"]
-    assert [int(row[0]) for row in rows[1:]] == list(range(30))
+    assert [int(row[0]) for row in rows[1:]] == list(range(16))
     assert float(rows[-1][1]) < 0.5 * float(rows[1][1])
 
 
@@ -202,10 +211,27 @@ def test_a_trained_checkpoint_is_the_product_s(tmp_path):
 
 def test_untrained_it_leaves_the_draft():
     clips = [clip_of()]
-    report = judge(fresh(clips), clips, seed=4)
+    pipeline = fresh(clips)
+    report = judge(pipeline, clips, seed=4)
     assert report["film_db"] == report["spoilt_db"] < 40
     assert report["unspoilt_film_db"] == 60.0
     assert report["clips_mended"] == 0
+    chosen = choose_strength(pipeline, clips, seed=4)
+    assert not chosen["mends"]
+    assert chosen["residual_strength"] == pipeline.config.residual_strength == 0.25
+
+
+def test_the_strongest_film_that_mends_is_chosen(monkeypatch):
+    pipeline = fresh([clip_of()])
+    told = {1.0: (21.0, 30.0), 0.5: (20.5, 40.0), 0.25: (20.2, 45.0)}
+
+    def judged(pipeline, clips, seed):
+        film_db, unspoilt_db = told[pipeline.config.residual_strength]
+        return {"spoilt_db": 20.0, "film_db": film_db, "unspoilt_film_db": unspoilt_db}
+
+    monkeypatch.setattr(video_gate, "judge", judged)
+    chosen = choose_strength(pipeline, [], 0)
+    assert (chosen["residual_strength"], chosen["mends"]) == (0.5, True)
 
 
 def test_the_gate_sees_what_the_pipeline_films():

@@ -52,6 +52,7 @@ class Stage2Pipeline(DiffusionPipeline):
         long_side_px: the network's working size; `None` works at the portrait's.
         leans_on_draft: the film is the draft plus a residual; needs `draft` and `change` maps.
         residual_gain: residuals are multiplied by this before they are diffused.
+        residual_strength: the share of the predicted residual that is applied.
         residual_limit: the largest change of a pixel, as a share of the range from black to white.
         shared_noise: share of the noise's variance that all frames of a film have in common: less
             flicker from few steps.
@@ -72,6 +73,7 @@ class Stage2Pipeline(DiffusionPipeline):
         long_side_px: int | None = None,
         leans_on_draft: bool = False,
         residual_gain: float = 1.0,
+        residual_strength: float = 1.0,
         residual_limit: float = 1.0,
         shared_noise: float = 0.0,
     ) -> None:
@@ -92,6 +94,7 @@ class Stage2Pipeline(DiffusionPipeline):
             long_side_px=long_side_px,
             leans_on_draft=leans_on_draft,
             residual_gain=residual_gain,
+            residual_strength=residual_strength,
             residual_limit=residual_limit,
             shared_noise=shared_noise,
         )
@@ -320,13 +323,19 @@ class Stage2Pipeline(DiffusionPipeline):
             decoded[None].float().cpu(), guidance.mano.shape[-2:], mode="bilinear", antialias=True
         )[0]
         if self.config.leans_on_draft:
-            limit = self.config.residual_limit
-            residual = (picture / (2 * self.config.residual_gain)).clamp(-limit, limit)
+            residual = self.residual(picture)
             change = torch.from_numpy(guidance.change[index].copy())
             picture = torch.from_numpy(guidance.draft[index].copy()) + change * residual
         else:
             picture = (picture + 1) / 2
         return picture.mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+
+    def residual(self, decoded: Tensor) -> Tensor:
+        """What was decoded, as a change of pixels in [0, 1]: of the checkpoint's strength and
+        limited."""
+        limit = self.config.residual_limit
+        share = self.config.residual_strength / (2 * self.config.residual_gain)
+        return (decoded * share).clamp(-limit, limit)
 
     def _draft(self, guidance: GuidanceMaps, size: tuple[int, int]) -> Tensor | None:
         if not self.config.leans_on_draft:

@@ -34,7 +34,7 @@ from emo2.hands.model import HandModel
 from emo2.stage2.latents import LinearAutoencoder
 from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.training.video_corpus import Studio, VideoClip, build_corpus
-from emo2.training.video_gate import judge
+from emo2.training.video_gate import choose_strength
 from emo2.training.video_loss import VideoLoss, draw_batch
 from emo2.training.video_model import VideoConfig, build_pipeline
 
@@ -168,8 +168,8 @@ def main(argv: list[str] | None = None) -> int:
     torch.manual_seed(config.seed)
     pipeline = build_pipeline(config.size, fit_latents(seen), encoder.width)
     train(config, pipeline, seen, options.out, options.resume)
+    report = choose_strength(pipeline, unseen, config.seed)
     save_checkpoint(pipeline, options.out / "checkpoint")
-    report = judge(pipeline, unseen, config.seed)
     (options.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
     return 0

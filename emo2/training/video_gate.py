@@ -17,12 +17,31 @@ from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.training.video_corpus import VideoClip
 from emo2.training.video_loss import make_batch
 
+AS_IT_SHOULD_BE_DB = 60.0
+HARMLESS_DB = 36.0
+"""The film of a good draft must stay this close to it."""
+STRENGTHS = (1.0, 0.5, 0.25)
 EVERYTHING = Term(1.0, guidance=True, reference=True, audio=True)
 
 
+def choose_strength(pipeline: Stage2Pipeline, clips: list[VideoClip], seed: int) -> dict:
+    """Sets the largest residual strength with which the film mends more than it spoils, and
+    returns what was measured with it. Where none does, it is the least, and the film is nearly
+    the draft."""
+    for strength in STRENGTHS:
+        pipeline.register_to_config(residual_strength=strength)
+        report = judge(pipeline, clips, seed)
+        mends = report["film_db"] > report["spoilt_db"]
+        if mends and report["unspoilt_film_db"] >= HARMLESS_DB:
+            break
+    return {"residual_strength": strength, "mends": mends, **report}
+
+
 def judge(pipeline: Stage2Pipeline, clips: list[VideoClip], seed: int) -> dict[str, float]:
-    """Means over clips, each filmed by the sampler as the product does, spoilt and unspoilt."""
+    """Means over the clips that a fault fell on, each filmed as the product does, with it and
+    without."""
     rows = [judge_clip(pipeline, clip, seed + n) for n, clip in enumerate(clips)]
+    rows = [row for row in rows if row["spoilt_db"] < AS_IT_SHOULD_BE_DB]
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     return {
         "clips": len(rows),
@@ -35,11 +54,11 @@ def judge(pipeline: Stage2Pipeline, clips: list[VideoClip], seed: int) -> dict[s
 def judge_clip(pipeline: Stage2Pipeline, clip: VideoClip, seed: int) -> dict[str, float]:
     """One clip's measures."""
     spoilt, truth, change, film = mend(pipeline, clip, np.random.default_rng(seed), seed)
-    _, _, _, untouched = mend(pipeline, clip, None, seed)
+    _, good, _, untouched = mend(pipeline, clip, None, seed)
     return {
         "spoilt_db": psnr(spoilt, truth, change),
         "film_db": psnr(film, truth, change),
-        "unspoilt_film_db": psnr(untouched, truth, change),
+        "unspoilt_film_db": psnr(untouched, good, change),
         "flicker": flicker(film, change) / flicker(truth, change),
     }
 
@@ -74,18 +93,17 @@ def mend(
     )
     scale = GuidanceScale(*config.guidance_scale)
     latents = pipeline.denoise(batch.noise, conditions, config.num_inference_steps, scale)
-    residual = pipeline.decode(latents[0].transpose(0, 1)) / (2 * config.residual_gain)
+    residual = pipeline.residual(pipeline.decode(latents[0].transpose(0, 1)))
     spoilt, truth = (_planes(x[0] / 2 + 0.5) for x in (batch.spoilt, batch.draft))
     change = _planes(batch.maps[0, -1:].transpose(0, 1))
-    limit = config.residual_limit
-    film = (spoilt + change * _planes(residual.clamp(-limit, limit))).clip(0, 1)
+    film = (spoilt + change * _planes(residual)).clip(0, 1)
     return spoilt, truth, change, film
 
 
 def psnr(picture: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float:
     """Peak signal-to-noise ratio [dB] of pixels weighted by `weight` (..., 1), at most 60."""
     error = (weight * np.square(picture - truth)).sum() / (3 * weight.sum())
-    return -10 * math.log10(max(error, 1e-6))
+    return min(AS_IT_SHOULD_BE_DB, -10 * math.log10(max(error, 1e-9)))
 
 
 def flicker(frames: np.ndarray, weight: np.ndarray) -> float:

@@ -6,6 +6,7 @@ filming cannot drift apart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -77,7 +78,9 @@ def draw_batch(
         audio=bool(rng.random() >= config.drop_audio),
     )
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 60)))
-    timestep = torch.tensor([int(rng.integers(pipeline.scheduler.config.num_train_timesteps))])
+    levels = pipeline.scheduler.config.num_train_timesteps
+    level = levels - 1 if rng.random() < config.pure_noise_share else rng.integers(levels)
+    timestep = torch.tensor([int(level)])
     return make_batch(pipeline, clip, start, length, rng, generator, timestep, keep, has_past)
 
 
@@ -92,9 +95,11 @@ def make_batch(
     keep: Term,
     has_past: bool,
 ) -> Batch:
-    """Frames `start` to `start + length` of a clip, spoilt by `rng` (`None` spoils nothing)."""
-    now = slice(start, start + length)
-    draft = clip.draft[now].astype(np.float32) / 255
+    """Frames `start` to `start + length` of a clip, recoloured and spoilt by `rng` (`None`:
+    neither)."""
+    now, before = slice(start, start + length), slice(start - pipeline.config.motion_frames, start)
+    develop = recolouring(rng) if rng is not None else lambda pictures: pictures / np.float32(255)
+    draft = develop(clip.draft[now])
     change = clip.change[now].astype(np.float32) / 255
     spoilt = draft if rng is None else spoil(draft, change, rng)
     maps = np.concatenate(
@@ -110,11 +115,8 @@ def make_batch(
     height, width = (side // pipeline.latent_stride for side in change.shape[1:])
     shape = (1, pipeline.vae.config.latent_channels, length, height, width)
     common = torch.randn((*shape[:2], 1, *shape[3:]), generator=generator)
-    past = None
-    if has_past:
-        past = _pictures(clip.draft[start - pipeline.config.motion_frames : start] / 255)
     return Batch(
-        portrait=_pictures(clip.portrait[None] / 255)[0],
+        portrait=_pictures(develop(clip.portrait[None]))[0],
         spoilt=_pictures(spoilt),
         draft=_pictures(draft),
         maps=torch.from_numpy(maps.transpose(3, 0, 1, 2).copy())[None],
@@ -123,8 +125,22 @@ def make_batch(
         noise=pipeline.blend_noise(torch.randn(shape, generator=generator), common),
         timestep=timestep,
         keep=keep,
-        past=past,
+        past=_pictures(develop(clip.draft[before])) if has_past else None,
     )
+
+
+def recolouring(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+    """Bytes to [0, 1] with other colours, the same for all pictures of a clip: who a person is then
+    does not tell the colour of the arms, only the portrait does."""
+    gains = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.12, 3))
+    mix = (np.eye(3) + rng.normal(0, 0.1, (3, 3))) * gains[:, None]
+    gamma = np.exp(rng.normal(0, 0.2))
+    curve = (np.arange(256) / 255) ** gamma
+
+    def develop(pictures: np.ndarray) -> np.ndarray:
+        return (curve[pictures] @ mix.T).clip(0, 1).astype(np.float32)
+
+    return develop
 
 
 def _pictures(frames: np.ndarray) -> Tensor:

@@ -36,8 +36,9 @@ class VideoSize:
     num_inference_steps: int = 4
     guidance_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     residual_gain: float = 3.0
+    residual_strength: float = 1.0
     residual_limit: float = 0.25
-    shared_noise: float = 0.7
+    shared_noise: float = 1.0
 
 
 DEMO = VideoSize()
@@ -76,7 +77,7 @@ class VideoConfig:
     whole_clip_share: float = 0.08
     learning_rate: float = 6e-4
     warmup_steps: int = 50
-    cooldown: float = 0.3
+    cooldown: float = 0.1
     """Share of the steps, at the end, over which the learning rate falls to zero."""
     weight_decay: float = 0.01
     grad_clip: float = 1.0
@@ -85,6 +86,10 @@ class VideoConfig:
     drop_guidance: float = 0.05
     drop_past: float = 0.7
     """How often a clip has no motion frames, as the first of a film."""
+    pure_noise_share: float = 0.6
+    """How often the network must answer from the conditions alone. A few steps of sampling live
+    on that first answer, and at any other noise level the answer can be read off the noisy
+    latents."""
     save_every: int = 50
 
 
@@ -147,7 +152,7 @@ def build_pipeline(
     settings = dataclasses.asdict(size)
     names = (
         "clip_length motion_frames num_inference_steps guidance_scale long_side_px leans_on_draft "
-        "residual_gain residual_limit shared_noise"
+        "residual_gain residual_strength residual_limit shared_noise"
     )
     return Stage2Pipeline(
         *parts, vae, build_scheduler(), **{name: settings[name] for name in names.split()}
