@@ -59,7 +59,7 @@ class Stage1Pipeline(DiffusionPipeline):
         scheduler: DDIMScheduler,
         default_style: str = "talk-calm",
         num_inference_steps: int = 12,
-        guidance_scale: float = 1.7,
+        guidance_scale: float = 2.0,
         style_guidance_scale: float = 1.0,
     ) -> None:
         super().__init__()
