@@ -27,6 +27,7 @@ class UpperArms:
         self._background = plate.background
         self._arms = plate.arms
         self._boxes = [_box(arm.upper_arm) for arm in plate.arms]
+        self._grids = [box and np.mgrid[box].astype(np.float32) for box in self._boxes]
 
     def follow(
         self,
@@ -50,22 +51,23 @@ class UpperArms:
         """In place: turn and stretch about the shoulder, most near the elbow, none on the chest."""
         box = self._boxes[side]
         rows, columns = box
-        y, x = np.mgrid[rows, columns].astype(np.float32)
+        y, x = self._grids[side]
         # Where each pixel comes from: the turn that takes the new elbow back to the old one.
         old, new = complex(*(home - shoulder)), complex(*(elbow - shoulder))
         turn = old / new - 1
         dx, dy = x - np.float32(shoulder[0]), y - np.float32(shoulder[1])
         weight = self._arms[side].upper_arm[box]
-        from_x = x + weight * np.float32(turn.real) * dx - weight * np.float32(turn.imag) * dy
-        from_y = y + weight * np.float32(turn.imag) * dx + weight * np.float32(turn.real) * dy
+        along, around = weight * np.float32(turn.real), weight * np.float32(turn.imag)
+        from_x = x + along * dx - around * dy - np.float32(columns.start)
+        from_y = y + around * dx + along * dy - np.float32(rows.start)
         scene = self._background[box].astype(np.float32)
         alpha = body[box]
         person = image[box] - (1 - alpha)[..., None] * scene
         layer = np.concatenate([person, alpha[..., None]], axis=-1)
         layer = cv2.remap(
             layer,
-            from_x - columns.start,
-            from_y - rows.start,
+            from_x,
+            from_y,
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )

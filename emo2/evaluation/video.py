@@ -4,7 +4,7 @@ In: an mp4, the motion and portrait it was made from, its speech. Out: `VideoMea
 run on the decoded frames, so nothing the renderer knows can leak into the figures. The names are
 ours; none of them is a figure of the paper.
 
-    python -m emo2.evaluation.video film.mp4 --motion film.npz --portrait face.jpg --audio
+    python -m emo2 evaluate video film.mp4 --motion film.npz --portrait face.jpg --audio
     speech.wav
 """
 
@@ -229,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from emo2.motion.formats.npz import load_npz
     from emo2.pipeline import DEMO_CHECKPOINT, EMO2Pipeline
 
-    parser = argparse.ArgumentParser(prog="emo2.evaluation.video", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="emo2 evaluate video", description=main.__doc__)
     parser.add_argument("video", type=Path)
     parser.add_argument("--motion", type=Path, required=True)
     parser.add_argument("--portrait", type=Path, required=True)
@@ -244,7 +244,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         pipe.analyse(load_image(args.portrait)),
         load_audio(args.audio),
     )
-    print(json.dumps(asdict(measures)))
+    # JSON has no NaN: what could not be measured is null.
+    facts = {k: None if v != v else v for k, v in asdict(measures).items()}
+    print(json.dumps(facts))
     return 0
 
 
