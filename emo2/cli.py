@@ -28,7 +28,7 @@ from emo2.types import Progress
 WORKSHOPS = {
     "corpus": {"gesture": "emo2.training.corpus"},
     "train": {"gesture": "emo2.training.gesture", "video": "emo2.training.video"},
-    "evaluate": {"gesture": "emo2.evaluation.beats", "video": "emo2.evaluation.video"},
+    "evaluate": {"gesture": "emo2.evaluation.gestures", "video": "emo2.evaluation.video"},
 }
 """Commands that take their own arguments: `python -m emo2 train gesture --help`."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emo2.cli import main
+from emo2.cli import WORKSHOPS, main
 from emo2.media import probe
 from emo2.motion.formats import load_npz
 
@@ -123,3 +123,12 @@ def test_doctor_finds_this_machine_fit(capsys):
     assert {"python", "packages", "device", "previews", "ffmpeg", "disk", "weights"} <= set(
         findings
     )
+
+
+@pytest.mark.parametrize(("command", "modules"), WORKSHOPS.items())
+def test_workshops_have_help_under_their_own_name(command, modules, capsys):
+    for what in modules:
+        with pytest.raises(SystemExit) as stop:
+            main([command, what, "--help"])
+        assert stop.value.code == 0
+        assert f"emo2 {command} {what}" in capsys.readouterr().out

@@ -1,6 +1,6 @@
 """Measure a gesture checkpoint on a folder of real speech.
 
-    python -m emo2.evaluation.gestures --checkpoint checkpoints/demo --speech DIR [--seeds 2]
+    python -m emo2 evaluate gesture --checkpoint checkpoints/demo --speech DIR [--seeds 2]
 
 Prints one table: alignment over chance (against the stresses that the teacher hears and against
 plain sound onsets), beside it the same for motion made to other speech (deaf floor) and for
@@ -119,7 +119,9 @@ def _standard_error(values: list[float]) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table and, last, the same as one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="emo2 evaluate gesture", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/demo"))
     parser.add_argument("--speech", type=Path, required=True, help="folder of wav files")
     parser.add_argument("--seeds", type=int, default=2)

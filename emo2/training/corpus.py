@@ -1,6 +1,6 @@
 """The demo's corpus: synthetic voices, and a procedural speaker's gestures to them.
 
-    python -m emo2 train corpus --out runs/corpus --clips 600
+    python -m emo2 corpus gesture --out runs/corpus --clips 600
 
 Each clip is one stretch of speech with one motion per style. A folder of plain arrays comes out:
 
@@ -66,7 +66,7 @@ class Corpus:
                 "corpus",
                 "must be a corpus folder",
                 str(folder),
-                "Make one with `python -m emo2 train corpus --out DIR`.",
+                "Make one with `python -m emo2 corpus gesture --out DIR`.",
             )
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r")
@@ -157,8 +157,8 @@ def _statistics(arrays: dict[str, np.ndarray]) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m emo2 train corpus`."""
-    parser = argparse.ArgumentParser(prog="emo2 train corpus", description=__doc__.split("\n")[0])
+    """`python -m emo2 corpus gesture`."""
+    parser = argparse.ArgumentParser(prog="emo2 corpus gesture", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--clips", type=int, default=600, help="stretches of speech (600)")
     parser.add_argument("--duration", type=float, default=12.0, help="seconds per clip (12)")

@@ -262,7 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     """`python -m emo2 train gesture`."""
     parser = argparse.ArgumentParser(prog="emo2 train gesture", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--corpus", type=Path, required=True, help="folder made by `emo2 train corpus`"
+        "--corpus", type=Path, required=True, help="folder made by `emo2 corpus gesture`"
     )
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--steps", type=int, default=GestureConfig.steps, help="optimiser steps")
