@@ -188,7 +188,7 @@ def test_corpus_is_what_its_seed_says(corpus, monkeypatch):
 
 
 def test_no_corpus_is_said(tmp_path):
-    with pytest.raises(InputError, match="train corpus"):
+    with pytest.raises(InputError, match="corpus gesture"):
         corpora.Corpus.load(tmp_path)
 
 
