@@ -1,5 +1,4 @@
-"""Where a new forearm joins the picture's body: the upper arm measured, with its colour and
-texture."""
+"""Where a new forearm joins the picture's body: the upper arm measured, with its colour."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ import numpy as np
 from emo2.draft.limbs import ArmBones, distance_to_bones
 from emo2.types import Portrait
 
-TEXTURE_PX = 32
+PATCH_PX = 32
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,6 @@ class ArmJoint:
     """True: the upper arm shows skin where the forearm joins."""
     rgb: np.ndarray
     """(3,) float32 in [0, 1]: the colour there, as lit."""
-    texture: np.ndarray
-    """(P, P, 3) uint8: the upper arm's surface above the elbow, `width_px` wide, turned so that
-    columns run across the arm and rows from shoulder to elbow."""
     upper_arm: np.ndarray
     """(H, W) float32 in [0, 1]: how far a body pixel turns with the upper arm about the shoulder: 1
     near the elbow, 0 on the torso."""
@@ -65,20 +61,19 @@ def arm_joint(
     if half is None or half < 0.035 * metre:
         half = 0.05 * metre
     half = float(min(half, 0.085 * metre))
-    # The texture's columns run along `across` reversed for the right arm, so both read left to
-    # right.
+    # A patch of the upper arm just above the elbow: its middle columns tell the colour there.
     right = across * outward
     size = np.array([2 * half, 2 * half])
     corner = station - right * half - along * half
-    matrix = np.column_stack([right * size[0] / TEXTURE_PX, along * size[1] / TEXTURE_PX, corner])
-    texture = cv2.warpAffine(
+    matrix = np.column_stack([right * size[0] / PATCH_PX, along * size[1] / PATCH_PX, corner])
+    patch = cv2.warpAffine(
         body,
         matrix.astype(np.float64),
-        (TEXTURE_PX, TEXTURE_PX),
+        (PATCH_PX, PATCH_PX),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    middle = texture[:, TEXTURE_PX // 4 : -TEXTURE_PX // 4].reshape(-1, 3)
+    middle = patch[:, PATCH_PX // 4 : -PATCH_PX // 4].reshape(-1, 3)
     rgb = np.median(middle, axis=0).astype(np.float32) / 255
     skin_gap = np.linalg.norm(rgb - portrait.skin_rgb)
     sleeve_gap = np.linalg.norm(rgb - portrait.sleeve_rgb)
@@ -95,6 +90,5 @@ def arm_joint(
         width_px=2 * half,
         bare=bool(skin_gap < sleeve_gap),
         rgb=rgb,
-        texture=texture,
         upper_arm=weight.astype(np.float32),
     )
