@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from emo2.errors import InputError
+from emo2.motion.formats.report import Context, Imported, ImportReport
 from emo2.types import HandMotion
 
 KEYS = ("quaternions", "translation_m", "visible", "betas", "fps", "meta")
@@ -74,6 +75,27 @@ def load_npz(path: str | Path) -> HandMotion:
         ) from error
     _check_values(motion, path)
     return motion
+
+
+def read(path: Path, context: Context) -> Imported:
+    """The registry's reader."""
+    motion = load_npz(path)
+    convention = "the body frame, metres, unit wxyz quaternions, flat hand: kept to the bit"
+    return Imported(motion, ImportReport("npz", motion.fps, convention))
+
+
+def write(motion: HandMotion, path: Path, context: Context) -> None:
+    """The registry's writer."""
+    save_npz(motion, path)
+
+
+def recognise(path: Path) -> bool:
+    """True for archives with our rotations; a broken archive is ours to complain about."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return "quaternions" in archive
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        return True
 
 
 def _check_values(motion: HandMotion, path: Path) -> None:
