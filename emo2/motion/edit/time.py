@@ -29,7 +29,7 @@ def at_times(motion: HandMotion, frames: np.ndarray) -> HandMotion:
     after = np.minimum(before + 1, motion.num_frames - 1)
     share = frames - before
     turns = continuous(motion.quaternions)
-    quaternions = slerp(turns[before], turns[after], share[:, None, None, None])
+    quaternions = slerp(turns[before], turns[after], share[:, None, None])
     weight = share[:, None, None]
     places = (1 - weight) * motion.translation_m[before] + weight * motion.translation_m[after]
     visible = np.where((share < 0.5)[:, None], motion.visible[before], motion.visible[after])
