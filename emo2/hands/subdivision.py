@@ -6,14 +6,23 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 
-def loop_subdivision(faces: np.ndarray, num_vertices: int) -> tuple[csr_matrix, np.ndarray]:
-    """One level of Loop's scheme (1987): the operator (V', V) float32 and the new faces (4 F, 3)
-    int32.
+def loop_subdivision(
+    faces: np.ndarray, num_vertices: int, levels: int = 1
+) -> tuple[csr_matrix, np.ndarray]:
+    """Loop's scheme (1987), `levels` times: the operator (V', V) float32 and the new faces
+    (4 ** levels * F, 3) int32.
 
-    The old vertices keep their ids; V' = V + number of edges. An open border becomes a smooth curve
-    of its own.
+    The old vertices keep their ids; a level adds one vertex for each edge. An open border becomes a
+    smooth curve of its own.
     """
-    faces = np.asarray(faces, dtype=np.int64)
+    operator, faces = _one_level(np.asarray(faces, dtype=np.int64), num_vertices)
+    for _ in range(levels - 1):
+        finer, faces = _one_level(faces.astype(np.int64), operator.shape[0])
+        operator = finer @ operator
+    return operator, faces
+
+
+def _one_level(faces: np.ndarray, num_vertices: int) -> tuple[csr_matrix, np.ndarray]:
     halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)  # edge n belongs to face n // 3
     opposite = faces[:, [2, 0, 1]].reshape(-1)
     edges, edge_of, uses = np.unique(
