@@ -46,7 +46,7 @@ SHAPES: dict[str, np.ndarray] = {
 }  # fmt: skip
 """Angles in degrees, (5, 5) per name."""
 
-_SPREAD_SIGNS = {"thumb": -1.0, "index": 1.0, "middle": 1.0, "ring": -1.0, "pinky": -1.0}
+_SPREAD_SIGNS = {"index": 1.0, "middle": 1.0, "ring": -1.0, "pinky": -1.0}
 
 
 def finger_quaternions(angles_deg: np.ndarray, hand: int) -> np.ndarray:
@@ -59,12 +59,9 @@ def finger_quaternions(angles_deg: np.ndarray, hand: int) -> np.ndarray:
     out[..., 0] = 1.0
     for row, finger in enumerate(FINGERS):
         axes, first = finger_axes(finger), FIRST_JOINT[finger]
-        along, _, flexion = axes[0]
-        # The thumb's spread lifts it off the palm, a finger's turns it within the palm. Twist comes
-        # first, then spread, then flexion about an axis that stays in the palm.
-        sideways = np.array([0.0, 1.0, 0.0]) if finger != "thumb" else _square(along)
+        along, sideways, flexion = first_joint_axes(finger)
         twist, spread, base, middle, tip = np.moveaxis(angles[..., row, :], -1, 0)
-        swing = multiply(_about(flexion, base), _about(_SPREAD_SIGNS[finger] * sideways, spread))
+        swing = multiply(_about(flexion, base), _about(sideways, spread))
         out[..., first, :] = multiply(swing, _about(-along, twist))
         out[..., first + 1, :] = _about(axes[1, 2], middle)
         out[..., first + 2, :] = _about(axes[2, 2], tip)
@@ -102,10 +99,19 @@ def wrist_rotation(fingers: np.ndarray, palm: np.ndarray, hand: int) -> np.ndarr
     return from_matrix(np.stack([x_axis, -normal, thumb], axis=-1))
 
 
-def _square(along: np.ndarray) -> np.ndarray:
-    """The unit axis in the plane of the palm that is square to `along`."""
-    axis = np.array([-along[2], 0.0, along[0]])
-    return axis / np.linalg.norm(axis)
+def first_joint_axes(finger: str) -> np.ndarray:
+    """(3, 3) unit axes of a first joint of the flat right hand: along the bone, of spread, of
+    flexion.
+
+    Twist comes first, then spread, then flexion about an axis that stays in the palm. The thumb's
+    spread lifts it off the palm, a finger's turns it within the palm.
+    """
+    along, _, flexion = finger_axes(finger)[0]
+    if finger == "thumb":
+        sideways = np.array([along[2], 0.0, -along[0]]) / np.hypot(along[0], along[2])
+    else:
+        sideways = np.array([0.0, _SPREAD_SIGNS[finger], 0.0])
+    return np.stack([along, sideways, flexion])
 
 
 def _about(axis: np.ndarray, angle_rad: np.ndarray) -> np.ndarray:
