@@ -1,5 +1,5 @@
-"""What finger joints allow: rotations back to the angles of a handshape table, and those angles held
-inside their anatomical ranges.
+"""What finger joints allow: rotations back to the angles of a handshape table, and those angles
+held inside their anatomical ranges.
 
 `finger_angles` undoes `emo2.hands.shapes.finger_quaternions`. `clamp_fingers` brings any motion, a
 network's or a tracker's, to the nearest one that a hand can make.
