@@ -96,6 +96,19 @@ def to_axis_angle(quaternion: np.ndarray) -> np.ndarray:
     return quaternion[..., 1:] * scale
 
 
+def log(quaternion: np.ndarray) -> np.ndarray:
+    """(..., 4) unit -> (..., 3): axis times angle, angle in [0, 2 pi): the sign of the quaternion
+    counts.
+
+    A track whose signs are `continuous` gives vectors that do not jump at half a turn;
+    `from_axis_angle` takes them back.
+    """
+    quaternion = np.asarray(quaternion)
+    sine = np.linalg.norm(quaternion[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, quaternion[..., :1])
+    return quaternion[..., 1:] * np.where(sine > 0, angle / np.where(sine > 0, sine, 1), 2)
+
+
 def from_axis_angle(axis_angle: np.ndarray) -> np.ndarray:
     """(..., 3) axis times angle [rad] -> (..., 4)."""
     axis_angle = np.asarray(axis_angle)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import emo2
+from emo2.motion.hashing import motion_hash
 from emo2.types import HandMotion
 
 
@@ -19,14 +20,6 @@ def file_hash(path: str | Path) -> str:
     """First 16 hex digits of the file's SHA-256."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def motion_hash(motion: HandMotion) -> str:
-    """First 16 hex digits of the SHA-256 over the motion's numbers, not its `meta`."""
-    digest = hashlib.sha256(str(motion.fps).encode())
-    for array in (motion.quaternions, motion.translation_m, motion.visible, motion.betas):
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:16]
 
 
 def film_recipe(

@@ -20,6 +20,7 @@ import numpy as np
 
 from emo2.hands.shapes import SHAPES, finger_quaternions
 from emo2.motion.anatomy import limit, limit_place, wrist_orientation
+from emo2.motion.rest import REST_ANGLES, REST_PLACE_M
 from emo2.motion.rotations import continuous, mirror
 from emo2.training.prosody import Prosody
 from emo2.types import NUM_HANDS, NUM_JOINTS
@@ -30,8 +31,6 @@ STOP_LEAD_S = 0.03
 FIRST_STROKE_S = 0.5
 """A clip begins at rest: there is no time to prepare an earlier stroke."""
 FINGER_LAG_S, WRIST_LAG_S = 0.06, 0.03
-REST_PLACE_M = np.array([0.145, -0.33, 0.16])
-REST_ANGLES = np.deg2rad([48.0, 24.0, 0.0])
 
 
 @dataclass(frozen=True)

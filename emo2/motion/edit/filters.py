@@ -1,0 +1,30 @@
+"""Zero-phase low-pass filters over time: a Gaussian kernel delays nothing and never rings."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+TRUNCATE = 4.0
+"""Standard deviations after which the kernel ends."""
+SIGMA_OF_PERIOD = np.sqrt(2 * np.log(2)) / (2 * np.pi)
+"""The standard deviation of the kernel that halves a swing of period 1."""
+
+
+def low_pass(track: np.ndarray, period_frames: float) -> np.ndarray:
+    """`track` (T, ...) without what is quicker than about `period_frames`: a swing of that period
+    keeps half its size. The track goes on mirrored beyond its ends."""
+    sigma = SIGMA_OF_PERIOD * period_frames
+    return gaussian_filter1d(track, sigma, axis=0, mode="reflect", truncate=TRUNCATE)
+
+
+def reach(period_frames: float) -> int:
+    """How many frames to either side `low_pass` looks."""
+    return int(TRUNCATE * SIGMA_OF_PERIOD * period_frames + 0.5)
+
+
+def surroundings(start: int, stop: int, frames: int, around: int) -> tuple[slice, slice]:
+    """The span with `around` frames more on both sides as far as there are, and where the span lies
+    in it."""
+    first, last = max(0, start - around), min(frames, stop + around)
+    return slice(first, last), slice(start - first, stop - first)
