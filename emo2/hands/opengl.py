@@ -11,10 +11,14 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
+from emo2.hands.shading import glsl_constants
 from emo2.types import Camera
+
+_SHADERS = Path(__file__).parent / "shaders"
 
 
 class OpenGLError(RuntimeError):
@@ -51,18 +55,11 @@ class OpenGLRenderer:
         return self._description
 
     def render(
-        self,
-        mesh,
-        camera: Camera,
-        window: tuple[slice, slice],
-        lights,
-        ambient_rgb: tuple[float, float, float],
-        roughness: float,
-    ) -> np.ndarray:
-        """(h, w, 4) uint8 of a window of the picture, premultiplied, over transparent black."""
-        return self._thread.submit(
-            self._render, mesh, camera, window, lights, ambient_rgb, roughness
-        ).result()
+        self, mesh, camera: Camera, window: tuple[slice, slice]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A window of the picture: (h, w, 4) uint8, premultiplied, over transparent black; and the
+        depth (h, w) float32 [m], 0 where nothing is."""
+        return self._thread.submit(self._render, mesh, camera, window).result()
 
     def _start(self) -> str:
         if sys.platform == "linux":
@@ -71,33 +68,35 @@ class OpenGLRenderer:
             np.infty = np.inf  # noqa: NPY201 (pyrender 0.1.45 was written for NumPy 1)
         import pyrender
         from OpenGL.GL import GL_RENDERER, glGetString
+        from pyrender.shader_program import ShaderProgramCache
+
+        class Programs(ShaderProgramCache):
+            """pyrender's shaders replaced by ours, with the numbers of `shading`."""
+
+            def get_program(self, *files, defines=None, **named_files):
+                return super().get_program(
+                    *files, defines=defines | glsl_constants(), **named_files
+                )
 
         self._pyrender = pyrender
         self._renderer = pyrender.OffscreenRenderer(64, 64)
+        self._renderer._renderer._program_cache = Programs(shader_dir=str(_SHADERS))
+        self._material = pyrender.MetallicRoughnessMaterial()
         device = glGetString(GL_RENDERER)
         platform = os.environ.get("PYOPENGL_PLATFORM", "native")
         return f"{platform}, {device.decode() if device else 'unknown device'}"
 
-    def _render(self, mesh, camera, window, lights, ambient_rgb, roughness) -> np.ndarray:
+    def _render(self, mesh, camera, window) -> tuple[np.ndarray, np.ndarray]:
         pyrender, (rows, columns) = self._pyrender, window
-        material = pyrender.MetallicRoughnessMaterial(
-            metallicFactor=0.0, roughnessFactor=roughness, baseColorFactor=(1.0, 1.0, 1.0, 1.0)
-        )
         primitive = pyrender.Primitive(
             positions=mesh.vertices,
             normals=mesh.normals,
             indices=mesh.faces,
-            color_0=np.column_stack([mesh.colours, np.ones(len(mesh.colours), np.float32)]),
-            material=material,
+            color_0=np.column_stack([mesh.colours, mesh.sheen]),
+            material=self._material,
         )
-        scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0), ambient_light=ambient_rgb)
+        scene = pyrender.Scene(bg_color=(0.0, 0.0, 0.0, 0.0))
         scene.add(pyrender.Mesh([primitive]))
-        for light in lights:
-            strength = max(light.rgb)
-            scene.add(
-                pyrender.DirectionalLight(np.array(light.rgb) / strength, strength),
-                pose=_looking_along(-np.array(light.towards)),
-            )
         focal = camera.pixels_per_metre * camera.distance_m
         pose = np.eye(4)
         pose[2, 3] = camera.distance_m
@@ -114,15 +113,4 @@ class OpenGLRenderer:
         )
         self._renderer.viewport_width = columns.stop - columns.start
         self._renderer.viewport_height = rows.stop - rows.start
-        colour, _ = self._renderer.render(scene, flags=pyrender.RenderFlags.RGBA)
-        return colour
-
-
-def _looking_along(direction: np.ndarray) -> np.ndarray:
-    """A pose (4, 4) whose -z axis is `direction`, as pyrender's lights shine."""
-    z = -direction / np.linalg.norm(direction)
-    x = np.cross([0.0, 1.0, 0.0], z)
-    x /= np.linalg.norm(x)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
-    return pose
+        return self._renderer.render(scene, flags=pyrender.RenderFlags.RGBA)

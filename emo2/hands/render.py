@@ -2,52 +2,39 @@
 and approve.
 
 In: a `HandMotion`, the hand model and the camera of the portrait (or of a stage). Out: frames, one
-by one. Two backends behind one function: pyrender (OpenGL through EGL) and the numba rasteriser,
-which needs no system library. Both get the same meshes, lights and camera, so they draw the same
-film.
+by one; nothing holds more than `CHUNK_FRAMES` of them. Two backends behind one function: pyrender
+(OpenGL through EGL) and the numba rasteriser, which needs no system library. Both get the same
+meshes, light and camera, so they draw the same film. Guidance maps use the same camera: a pixel of
+the preview is the same pixel of the film.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from emo2.errors import InputError
 from emo2.hands.cuffs import Cuffs
+from emo2.hands.detail import HandDetail
 from emo2.hands.model import HandModel
+from emo2.hands.occlusion import openness
 from emo2.hands.opengl import OpenGLError, OpenGLRenderer
 from emo2.hands.raster import rasterise, to_pixels, vertex_normals
+from emo2.hands.shading import SKIN_SHEEN, shade
+from emo2.hands.stage import Window, lay_over, lay_shadow, stage
+from emo2.hands.trails import Trails, draw_trails
 from emo2.types import NUM_HANDS, Camera, Frame, HandMotion
 
 BACKENDS = ("auto", "pyrender", "raster")
 CHUNK_FRAMES = 24
-Window = tuple[slice, slice]
-
-
-@dataclass(frozen=True)
-class Light:
-    """A directional light."""
-
-    towards: tuple[float, float, float]
-    """From the hands to the light, body frame, any length."""
-    rgb: tuple[float, float, float]
-    """Linear colour times strength, as pyrender counts it (a white surface facing it returns rgb /
-    pi)."""
-
-
-LIGHTS = (
-    Light((-0.45, 0.75, 0.65), (3.05, 2.92, 2.75)),
-    Light((0.85, 0.10, 0.45), (0.62, 0.72, 0.92)),
-)
-AMBIENT_RGB = (0.13, 0.14, 0.17)
-SKIN_RGB = np.array([[0.62, 0.46, 0.37], [0.68, 0.45, 0.33]])
+SKIN_RGB = np.array([[0.64, 0.43, 0.33], [0.70, 0.42, 0.29]], np.float32)
 """Linear albedo of the left and the right hand: alike, but told apart at a glance."""
-CUFF_RGB = np.array([[0.16, 0.27, 0.42], [0.42, 0.23, 0.17]])
-ROUGHNESS = 0.62
-_STAGE_TOP, _STAGE_BOTTOM = np.array([236, 238, 243]), np.array([196, 202, 214])
+CUFF_RGB = np.array([[0.10, 0.22, 0.40], [0.42, 0.17, 0.10]], np.float32)
+ACCENT_RGB = np.array([[54, 144, 226], [240, 112, 60]], np.float32)
+"""Display colour, 0..255, of whatever belongs to the left and the right hand: trails, curves."""
+NAIL_RGB = np.array([1.0, 0.86, 0.84], np.float32)
 
 
 def available_backend() -> tuple[str, str]:
@@ -64,16 +51,20 @@ def render_motion(
     hand_model: HandModel,
     camera: Camera,
     *,
+    detail: HandDetail | None = None,
     background: Frame | None = None,
     backend: str = "auto",
+    trails: bool = False,
+    ghost: bool = False,
     start: int = 0,
     stop: int | None = None,
 ) -> Iterator[Frame]:
     """Frames start..stop of the motion at the camera's size, each (H, W, 3) uint8.
 
-    `background` (H, W, 3) uint8 is dimmed behind the hands; without it they stand on a soft
-    gradient. `backend` is "pyrender", "raster" or "auto" (pyrender where it works). Raises
-    InputError at the call.
+    `detail` gives nails, creases and colour to the hands it was made for. `background` (H, W, 3)
+    uint8 is dimmed behind the hands; without it they stand on a soft gradient. `trails` draws the
+    wrists' paths of the last moments, `ghost` those of the next too. `backend` is "pyrender",
+    "raster" or "auto" (pyrender where it works). Raises InputError at the call.
     """
     if backend not in BACKENDS:
         raise InputError("backend", f"must be one of {', '.join(BACKENDS)}", backend, "Use auto.")
@@ -88,30 +79,33 @@ def render_motion(
     chosen, reason = available_backend() if backend != "raster" else ("raster", "")
     if backend == "pyrender" and chosen != "pyrender":
         raise InputError("backend", "pyrender must work here", reason, "Use backend auto.")
-    draw = _draw_with_pyrender if chosen == "pyrender" else _draw_with_raster
-    return _frames(motion, hand_model, camera, _stage(size, background), draw, start, stop)
+    hands = _Hands(hand_model, detail, camera, _pyrender if chosen == "pyrender" else _raster)
+    frames = range(motion.num_frames)[start:stop]
+    backdrop = stage(size, background)
+    return _frames(motion, hands, camera, backdrop, frames, trails or ghost, ghost)
 
 
-def _frames(motion, hand_model, camera, stage, draw, start, stop) -> Iterator[Frame]:
-    stop = motion.num_frames if stop is None else stop
-    cuffs = Cuffs(hand_model.smooth_faces)
-    for first in range(start, stop, CHUNK_FRAMES):
-        last = min(first + CHUNK_FRAMES, stop)
-        vertices = hand_model.vertices(motion, first, last)
-        for t in range(last - first):
-            hands = [h for h in range(NUM_HANDS) if motion.visible[first + t, h]]
-            frame = stage.copy()
-            smooth = hand_model.subdivide(vertices[t])
-            for together in _apart(smooth, hands, camera):
-                mesh = _assemble(smooth, hand_model.smooth_faces, cuffs, together)
-                if (window := _window(mesh.vertices, camera)) is not None:
-                    _composite(frame, *draw(mesh, camera, window), window)
+def _frames(motion, hands, camera, backdrop, frames, trails, ghost) -> Iterator[Frame]:
+    for first in range(frames.start, frames.stop, CHUNK_FRAMES):
+        last = min(first + CHUNK_FRAMES, frames.stop)
+        vertices = hands.model.vertices(motion, first, last)
+        for t in range(first, last):
+            frame = backdrop.copy()
+            layers = hands.draw(vertices[t - first], motion.visible[t])
+            paths = draw_trails(motion, camera, t, ghost=ghost) if trails else None
+            if paths is not None:
+                _lay_trails(frame, paths, paths.alpha)
+            for layer in layers:
+                lay_shadow(frame, layer.alpha, layer.window)
+                lay_over(frame, layer.colour, layer.alpha, layer.window)
+                if paths is not None:
+                    _lay_trails_over(frame, paths, layer)
             yield (np.clip(frame, 0.0, 255.0) + 0.5).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class HandsMesh:
-    """Everything of one frame as one mesh."""
+    """What is drawn at once, as one mesh."""
 
     vertices: np.ndarray
     """(N, 3) float32 metres, body frame."""
@@ -121,74 +115,118 @@ class HandsMesh:
     """(F, 3) int32."""
     colours: np.ndarray
     """(N, 3) float32 linear albedo."""
+    sheen: np.ndarray
+    """(N,) float32, see `emo2.hands.shading`."""
 
 
-def _assemble(
-    smooth: np.ndarray, smooth_faces: np.ndarray, cuffs: Cuffs, hands: list[int]
-) -> HandsMesh:
-    """Hands and cuffs of one frame; `smooth` is (2, V', 3)."""
-    vertices, faces, colours, base = [], [], [], 0
-    for h in hands:
-        cuff, cuff_faces = cuffs.build(smooth[h], h)
-        for part, part_faces, rgb in (
-            (smooth[h], smooth_faces[h], SKIN_RGB[h]),
-            (cuff, cuff_faces, CUFF_RGB[h]),
-        ):
-            vertices.append(part)
-            faces.append(part_faces + base)
-            colours.append(np.broadcast_to(rgb, part.shape))
-            base += len(part)
-    points = np.concatenate(vertices).astype(np.float32)
-    triangles = np.concatenate(faces).astype(np.int32)
-    return HandsMesh(
-        points,
-        vertex_normals(points, triangles),
-        triangles,
-        np.concatenate(colours).astype(np.float32),
-    )
+@dataclass(frozen=True)
+class Layer:
+    """One or two hands, drawn."""
+
+    colour: np.ndarray
+    """(h, w, 3) float32, 0..255, premultiplied."""
+    alpha: np.ndarray
+    """(h, w) float32 in [0, 1]."""
+    depth: np.ndarray
+    """(h, w) float32 metres from the camera; inf where nothing is."""
+    window: Window
 
 
-def _draw_with_pyrender(
-    mesh: HandsMesh, camera: Camera, window: Window
-) -> tuple[np.ndarray, np.ndarray]:
-    """Premultiplied colour 0..255 (h, w, 3) and alpha (h, w) of a window of the picture."""
-    rgba = OpenGLRenderer.shared().render(mesh, camera, window, LIGHTS, AMBIENT_RGB, ROUGHNESS)
-    return rgba[..., :3].astype(np.float32), rgba[..., 3].astype(np.float32) / 255
+class _Hands:
+    """Draws the hands and cuffs of one frame after the other."""
+
+    def __init__(
+        self, model: HandModel, detail: HandDetail | None, camera: Camera, backend: Callable
+    ) -> None:
+        self.model, self.camera, self._backend = model, camera, backend
+        surface = model if detail is None else detail
+        self._subdivide, self._faces = surface.subdivide, surface.smooth_faces
+        self._cuffs = Cuffs(self._faces)
+        self._paint = [_paint(detail, h, int(self._faces[h].max()) + 1) for h in range(NUM_HANDS)]
+
+    def draw(self, vertices: np.ndarray, visible: np.ndarray) -> list[Layer]:
+        """The layers of posed hands (2, 778, 3), farthest first."""
+        smooth = self._subdivide(vertices)
+        layers = []
+        for together in _apart(smooth, np.flatnonzero(visible).tolist(), self.camera):
+            mesh = self._assemble(smooth, together)
+            if (window := _window(mesh.vertices, self.camera)) is not None:
+                colour, alpha, depth = self._backend(mesh, self.camera, window)
+                light = openness(depth, self.camera.pixels_per_metre)
+                depth = np.where(alpha > 0, depth, np.float32(np.inf))
+                layers.append(Layer(colour * light[..., None], alpha, depth, window))
+        return layers
+
+    def _assemble(self, smooth: np.ndarray, hands: list[int]) -> HandsMesh:
+        """Hands and cuffs of one frame; `smooth` is (2, V', 3)."""
+        vertices, faces, colours, sheens, base = [], [], [], [], 0
+        for h in hands:
+            cuff, cuff_faces = self._cuffs.build(smooth[h], h)
+            skin, sheen = self._paint[h]
+            cloth = np.broadcast_to(CUFF_RGB[h], cuff.shape), np.zeros(len(cuff), np.float32)
+            for part, part_faces, colour, gloss in (
+                (smooth[h], self._faces[h], skin, sheen),
+                (cuff, cuff_faces, *cloth),
+            ):
+                vertices.append(part)
+                faces.append(part_faces + base)
+                colours.append(colour)
+                sheens.append(gloss)
+                base += len(part)
+        points = np.concatenate(vertices).astype(np.float32)
+        triangles = np.concatenate(faces).astype(np.int32)
+        normals = vertex_normals(points, triangles)
+        return HandsMesh(
+            points, normals, triangles, np.concatenate(colours), np.concatenate(sheens)
+        )
 
 
-def _draw_with_raster(
-    mesh: HandsMesh, camera: Camera, window: Window
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same from the numba rasteriser, shaded per pixel: Lambert and a soft highlight."""
-    attributes = np.concatenate([mesh.normals, mesh.colours], axis=1)
+def _paint(detail: HandDetail | None, hand: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Albedo (count, 3) and sheen (count,) of one hand's vertices."""
+    skin = np.tile(SKIN_RGB[hand], (count, 1))
+    sheen = np.full(count, SKIN_SHEEN, np.float32)
+    if detail is None:
+        return skin, sheen
+    nail = detail.nail[hand].astype(np.float32)
+    return (skin * detail.albedo[hand]).astype(np.float32), sheen + (1 - SKIN_SHEEN) * nail
+
+
+def _pyrender(mesh: HandsMesh, camera: Camera, window: Window):
+    """Premultiplied colour 0..255 (h, w, 3), alpha (h, w) and depth (h, w) of a window."""
+    rgba, depth = OpenGLRenderer.shared().render(mesh, camera, window)
+    return rgba[..., :3].astype(np.float32), rgba[..., 3].astype(np.float32) / 255, depth
+
+
+def _raster(mesh: HandsMesh, camera: Camera, window: Window):
+    """The same from the numba rasteriser, shaded per pixel."""
+    attributes = np.concatenate([mesh.normals, mesh.colours, mesh.sheen[:, None]], axis=1)
     rows, columns = window
     pixels = to_pixels(mesh.vertices, camera) - np.array([columns.start, rows.start, 0], np.float32)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     raster = rasterise(pixels, mesh.faces, attributes, height, width)
     covered = raster.alpha > 0
-    attributes, alpha = raster.attributes[covered], raster.alpha[covered]  # (n, 6), (n,)
-    normals, albedo = attributes[:, :3], attributes[:, 3:]
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
-    linear = albedo * np.array(AMBIENT_RGB, np.float32)
-    for light in LIGHTS:
-        towards = np.array(light.towards, np.float32)
-        towards /= np.linalg.norm(towards)
-        half = towards + np.array([0, 0, 1], np.float32)
-        half /= np.linalg.norm(half)
-        lit = np.clip(normals @ towards, 0.0, 1.0)[:, None]
-        shine = 0.045 * np.clip(normals @ half, 0.0, 1.0)[:, None] ** 12
-        linear += (
-            np.array(light.rgb, np.float32) * lit * albedo * (0.96 / np.float32(np.pi) + shine)
-        )
-    colour, coverage = (
-        np.zeros((height, width, 3), np.float32),
-        np.zeros((height, width), np.float32),
-    )
-    colour[raster.window][covered] = (
-        255.0 * alpha[:, None] * np.clip(linear, 0.0, 1.0) ** np.float32(1 / 2.2)
+    seen, alpha = raster.attributes[covered], raster.alpha[covered]  # (n, 7), (n,)
+    colour = np.zeros((height, width, 3), np.float32)
+    coverage, depth = np.zeros((2, height, width), np.float32)
+    colour[raster.window][covered] = (255 * alpha)[:, None] * shade(
+        seen[:, :3], seen[:, 3:6], seen[:, 6]
     )
     coverage[raster.window] = raster.alpha
-    return colour, coverage
+    depth[raster.window][covered] = raster.depth[covered]
+    return colour, coverage, depth
+
+
+def _lay_trails(frame: np.ndarray, paths: Trails, alpha: np.ndarray, window=...) -> None:
+    drawn = alpha > 0
+    beneath, share = frame[window], alpha[drawn][:, None]
+    beneath[drawn] += share * (ACCENT_RGB[paths.hand[window][drawn]] - beneath[drawn])
+
+
+def _lay_trails_over(frame: np.ndarray, paths: Trails, layer: Layer) -> None:
+    """The parts of the ribbons that pass before these hands, drawn once more over them."""
+    before = paths.depth[layer.window] < layer.depth
+    alpha = paths.alpha[layer.window] * layer.alpha * before
+    _lay_trails(frame, paths, alpha, layer.window)
 
 
 def _apart(smooth: np.ndarray, hands: list[int], camera: Camera) -> list[list[int]]:
@@ -224,35 +262,3 @@ def _window(vertices: np.ndarray, camera: Camera) -> Window | None:
         low = min(low, limit - length)
         window.append(slice(low, low + length))
     return window[0], window[1]
-
-
-def _composite(frame: np.ndarray, colour: np.ndarray, alpha: np.ndarray, window: Window) -> None:
-    """Hands with a soft shadow below them, over the float frame, in place."""
-    height, width = frame.shape[:2]
-    sigma = max(height, width) / 90
-    margin, drop = int(3 * sigma) + 1, round(1.1 * sigma)
-    padded = cv2.copyMakeBorder(alpha, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=0)
-    shadow = cv2.GaussianBlur(padded, (0, 0), sigma)
-    top, left = window[0].start - margin + drop, window[1].start - margin
-    rows = slice(max(top, 0), min(top + shadow.shape[0], height))
-    columns = slice(max(left, 0), min(left + shadow.shape[1], width))
-    seen = shadow[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    frame[rows, columns] *= 1.0 - 0.28 * seen[..., None]
-    beneath = frame[window]
-    beneath *= 1.0 - alpha[..., None]
-    beneath += colour
-
-
-def _stage(size: tuple[int, int], background: Frame | None) -> np.ndarray:
-    """(H, W, 3) float32, 0..255: the dimmed, slightly greyed portrait, or a gradient."""
-    height, width = size
-    if background is not None:
-        picture = background.astype(np.float32)
-        grey = picture.mean(axis=-1, keepdims=True)
-        # A dark portrait needs little dimming for the hands to stand out, a bright one much.
-        dim = np.clip(55.0 / max(float(grey.mean()), 1.0), 0.40, 0.70)
-        return dim * (0.65 * picture + 0.35 * grey) + 12.0
-    down = np.linspace(0, 1, height)[:, None, None]
-    across = np.linspace(-1, 1, width)[None, :, None]
-    stage = _STAGE_TOP + (_STAGE_BOTTOM - _STAGE_TOP) * down**1.3 - 8.0 * across**2
-    return np.ascontiguousarray(np.broadcast_to(stage, (height, width, 3)), dtype=np.float32)
