@@ -54,6 +54,7 @@ FORMATS: tuple[Format, ...] = (
         "vrma",
         "VRM animation",
         (".vrma",),
+        reader=f"{_HERE}.glb:read",
         writer=f"{_HERE}.glb_write:write_vrma",
     ),
     Format(
