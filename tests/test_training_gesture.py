@@ -54,7 +54,7 @@ def syllables(rng: np.random.Generator, duration_s: float) -> tuple[np.ndarray, 
 def corpus_folder(tmp_path_factory) -> Path:
     """A corpus of made-up syllables, so that no synthesiser is needed."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(corpora, "speak", lambda rng, seconds: syllables(rng, seconds)[0])
+    patch.setattr(corpora, "speak", lambda rng, seconds, real: syllables(rng, seconds)[0])
     patch.setattr(corpora, "ProcessPoolExecutor", InThisProcess)
     folder = tmp_path_factory.mktemp("corpus")
     corpora.build(folder, clips=8, duration_s=DURATION_S, seed=0, workers=1)

@@ -17,6 +17,7 @@ from emo2.features.audio import AudioEncoder
 from emo2.stage1.representation import NUM_CHANNELS, NUM_PARTS, NUM_SLOTS, expand_slots, pool_parts
 from emo2.training.config import GestureConfig
 from emo2.training.corpus import Corpus
+from emo2.training.voices import record
 from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS
 
 VALIDATION_SHARE = 0.05
@@ -97,7 +98,10 @@ def draw(
         inside = (places >= 0) & (places < end)
         nearest = places.clip(0, num_frames - 1)
         if heard is None:
-            sounds.append(_sound(corpus, encoder, clip, places, inside, config.fps))
+            sound = _sound(corpus, encoder, clip, places, inside, config.fps)
+            if not validation and rng.random() < config.rerecord:
+                sound = encoder.normalise(record(rng, sound))
+            sounds.append(sound)
             hidden.append(np.zeros((len(places), 0), dtype=np.float32))
         else:
             sounds.append(np.zeros(0, dtype=np.float32))

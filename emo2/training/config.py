@@ -76,6 +76,9 @@ class GestureConfig:
     velocity_scale: float = 0.2
     """Frame-to-frame differences of normalised channels are about this large: divided by it they
     weigh like places."""
+    rerecord: float = 0.5
+    """How often a window's sound goes through one more room, microphone and level, new each time,
+    while the encoder learns."""
     drop_audio: float = 0.1
     drop_style: float = 0.15
     drop_speed: float = 0.1

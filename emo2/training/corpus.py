@@ -10,7 +10,7 @@ Each clip is one stretch of speech with one motion per style. A folder of plain 
     where the wrists rest corpus.json   styles, fps, seed, quantiles of speed, mean and std per
     channel
 
-The same seed and espeak-ng version give the same corpus.
+The same seed, voices and recordings give the same corpus.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tqdm import tqdm
 from emo2.errors import InputError
 from emo2.stage1.representation import NUM_CHANNELS, to_channels
 from emo2.training.prosody import analyse
+from emo2.training.synthesisers import Recordings
 from emo2.training.teacher import STYLES, gesture
 from emo2.training.voices import record, speak
 from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS
@@ -75,12 +76,14 @@ class Corpus:
         return cls(**arrays, facts=json.loads((folder / "corpus.json").read_text()))
 
 
-def make_clip(index: int, seed: int, duration_s: float) -> tuple[np.ndarray, ...]:
+def make_clip(
+    index: int, seed: int, duration_s: float, recordings: Recordings | None = None
+) -> tuple[np.ndarray, ...]:
     """One clip's audio, channels, prosody, speed and rest."""
     rng = np.random.default_rng((seed, index))
     silent = rng.random() < SILENT_SHARE
     length = int(duration_s * NETWORK_SAMPLE_RATE_HZ)
-    dry = np.zeros(length, dtype=np.float32) if silent else speak(rng, duration_s)
+    dry = np.zeros(length, dtype=np.float32) if silent else speak(rng, duration_s, recordings)
     prosody = analyse(dry)
     sound = rng.normal(0, 10 ** rng.uniform(-4, -1.5), length) if silent else record(rng, dry)
     motions = [
@@ -108,7 +111,14 @@ def log_speed(translation_m: np.ndarray) -> float:
     return float(np.log(np.sqrt(variance) + STILL_M))
 
 
-def build(folder: Path, clips: int, duration_s: float, seed: int, workers: int) -> dict:
+def build(
+    folder: Path,
+    clips: int,
+    duration_s: float,
+    seed: int,
+    workers: int,
+    recordings: Recordings | None = None,
+) -> dict:
     """Write the corpus and return its facts."""
     folder.mkdir(parents=True, exist_ok=True)
     frames, styles = int(np.ceil(duration_s * FPS)), len(STYLES)
@@ -123,7 +133,7 @@ def build(folder: Path, clips: int, duration_s: float, seed: int, workers: int) 
         name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
         for name, (shape, dtype) in shapes.items()
     }
-    make = partial(make_clip, seed=seed, duration_s=duration_s)
+    make = partial(make_clip, seed=seed, duration_s=duration_s, recordings=recordings)
     with ProcessPoolExecutor(workers) as pool:
         for index, clip in enumerate(tqdm(pool.map(make, range(clips)), total=clips, unit="clip")):
             for array, value in zip(arrays.values(), clip, strict=True):
@@ -162,10 +172,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--clips", type=int, default=600, help="stretches of speech (600)")
     parser.add_argument("--duration", type=float, default=12.0, help="seconds per clip (12)")
+    parser.add_argument("--speech", type=Path, help="real speech to use, too: one folder a speaker")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes (1)")
     options = parser.parse_args(argv)
-    facts = build(options.out, options.clips, options.duration, options.seed, options.workers)
+    recordings = Recordings.find(options.speech) if options.speech else None
+    facts = build(
+        options.out,
+        options.clips,
+        options.duration,
+        options.seed,
+        options.workers,
+        recordings,
+    )
     hours = facts["clips"] * facts["duration_s"] / 3600
     print(f"{hours:.2f} h of speech with {len(facts['styles'])} motions each in {options.out}")
     return 0
