@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
+from scipy.sparse import csr_matrix
 
 from emo2.errors import MissingCheckpoint
 from emo2.hands.implicit import FOREARM_LENGTH_M
@@ -27,6 +28,10 @@ class ArmModel:
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self._arrays = arrays
+        sparse = tuple(arrays[f"subdivision{part}"] for part in ("", "_columns", "_rows"))
+        self._subdivision = csr_matrix(
+            sparse, shape=(len(sparse[2]) - 1, len(arrays["posedirs"]))
+        )  # from the hand's 778 vertices to the first of the arm's
         self.faces: np.ndarray = np.stack([arrays["faces"][:, ::-1], arrays["faces"]])
         """(2, Fa, 3) int32: left, right; counter-clockwise seen from outside."""
         self.blend: np.ndarray = arrays["blend"]
@@ -74,8 +79,9 @@ class ArmModel:
     ) -> np.ndarray:
         """(Va, 3) of a right arm relative to its wrist, from joint matrices (16, 3, 3)."""
         arrays, wrist = self._arrays, joints[0]
-        bend = 0.5 * (3.0 - np.trace(matrices[1:], axis1=1, axis2=2))  # 1 - cos(angle)
-        rest = rest + np.tensordot(bend, arrays["knuckles"], axes=1)
+        coarse = arrays["posedirs"] @ (matrices[1:] - np.eye(3, dtype=np.float32)).reshape(-1)
+        rest = rest.copy()
+        rest[: self._subdivision.shape[0]] += self._subdivision @ coarse
         transforms = np.zeros((NUM_JOINTS, 3, 4), dtype=np.float32)
         transforms[0, :, :3] = np.eye(3)  # the wrist's own turn comes last
         places = joints - wrist

@@ -26,20 +26,16 @@ class HandDetail:
     def __init__(
         self, faces: np.ndarray, albedo: np.ndarray, displacement: np.ndarray, nail: np.ndarray
     ) -> None:
-        operators, smooth_faces = [], []
-        for side in faces:
-            operator, fine = loop_subdivision(side, int(side.max()) + 1, LEVELS)
-            operators.append(operator)
-            smooth_faces.append(fine)
-        self._operators = operators
-        self.smooth_faces: np.ndarray = np.stack(smooth_faces)
+        # Loop's rules do not ask which way round a face runs: one operator serves both hands.
+        self._operator, right = loop_subdivision(faces, int(faces.max()) + 1, LEVELS)
+        self.smooth_faces: np.ndarray = np.stack([right[:, ::-1], right])
         """(2, 16 F, 3) int32: left, right; counter-clockwise seen from outside."""
         self.albedo: np.ndarray = albedo
-        """(2, V'', 3) float32 about 1: multiplies the skin's linear colour."""
+        """(V'', 3) float32 about 1, both hands': multiplies the skin's linear colour."""
         self.displacement: np.ndarray = displacement
-        """(2, V'') float32 metres along the outward normal."""
+        """(V'',) float32 metres along the outward normal."""
         self.nail: np.ndarray = nail
-        """(2, V'') float32 in [0, 1]: 1 on the nails."""
+        """(V'',) float32 in [0, 1]: 1 on the nails."""
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> HandDetail | None:
@@ -49,20 +45,21 @@ class HandDetail:
         if not all((folder / name).is_file() for name in (FILE, *_MESHES)):
             return None
         arrays = load_file(folder / FILE)
-        faces = np.stack([np.load(folder / name)["f"].astype(np.int32) for name in _MESHES])
-        if not np.array_equal(faces, arrays["faces"]):
+        left, right = (np.load(folder / name)["f"] for name in _MESHES)
+        ours = arrays["faces"]
+        if not (np.array_equal(right, ours) and np.array_equal(left, ours[:, ::-1])):
             return None
-        return cls(faces, arrays["albedo"], arrays["displacement"], arrays["nail"])
+        return cls(ours, arrays["albedo"], arrays["displacement"], arrays["nail"])
 
     def subdivide(self, vertices: np.ndarray) -> np.ndarray:
         """The fine surface (..., 2, V'', 3) float32 of posed hands (..., 2, 778, 3) [m]."""
         from emo2.hands.raster import vertex_normals  # numba: only those who draw need it
 
         flat = np.asarray(vertices, np.float32).reshape(-1, *vertices.shape[-3:])
-        out = np.empty((len(flat), *self.albedo.shape), np.float32)
+        out = np.empty((len(flat), NUM_HANDS, *self.albedo.shape), np.float32)
         for t, hands in enumerate(flat):
             for h in range(NUM_HANDS):
-                smooth = self._operators[h] @ hands[h]
+                smooth = self._operator @ hands[h]
                 normals = vertex_normals(smooth, self.smooth_faces[h])
-                out[t, h] = smooth + self.displacement[h, :, None] * normals
+                out[t, h] = smooth + self.displacement[:, None] * normals
         return out.reshape(*vertices.shape[:-2], *out.shape[-2:])

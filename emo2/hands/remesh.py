@@ -1,8 +1,8 @@
 """From the dense mesh of an implicit surface to an even mesh with an exact number of vertices.
 
 Edges are collapsed, the shortest (relative to a wanted size) first; then edges are flipped towards
-equal angles and vertices relaxed along the surface. Everything is deterministic. An open border
-stays open and in its plane.
+equal angles and vertices relaxed along the surface. Everything is deterministic. Open borders
+become given rings of vertices, to which other parts can be sewn.
 """
 
 from __future__ import annotations
@@ -21,48 +21,80 @@ def remesh(
     distance: Distance,
     sizes: Callable[[np.ndarray], np.ndarray],
     count: int,
-    border_count: int = 0,
-    rounds: int = 12,
+    rings: list[np.ndarray],
+    rounds: int = 30,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A mesh of `count` vertices, `border_count` of them on its border (0: closed), on the surface
-    `distance` = 0.
+    """A mesh of `count` vertices on the surface `distance` = 0, its borders those of `rings`.
 
-    `sizes(points)` is the wanted edge length there; only ratios matter. Returns vertices (count,
-    3), faces (F, 3).
+    `sizes(points)` is the wanted edge length there; only ratios matter. Each ring (N, 3) replaces
+    the border that it lies nearest to. Returns vertices (count, 3), first all the rings' in their
+    order, and faces (F, 3).
     """
     mesh = _Collapse(vertices, faces, sizes(vertices))
-    if border_count:
-        mesh.run(border_count, on_border=True)
-    mesh.run(count, on_border=False)
+    borders = border_loops(faces)
+    if len(borders) != len(rings):
+        raise RuntimeError(f"{len(borders)} borders for {len(rings)} rings")
+    for ring in rings:
+        mesh.run(len(ring), among=_nearest(ring, borders, vertices))
+    mesh.run(count)
     vertices, faces = mesh.compact()
-    border = border_vertices(faces, len(vertices))
+    vertices, faces = _fit_rings(vertices, faces, rings)
+    free = np.arange(len(vertices)) >= sum(map(len, rings))
     for _ in range(rounds):
         faces = _flip_edges(vertices, faces)
-        vertices = _relax(vertices, faces, border, sizes(vertices))
-        vertices = project(vertices, distance, border)
+        relaxed = _relax(vertices, faces, sizes(vertices))
+        vertices = np.where(free[:, None], project(relaxed, distance), vertices)
     return vertices, faces
 
 
-def border_vertices(faces: np.ndarray, count: int) -> np.ndarray:
-    """(count,) bool: the vertices of edges that belong to one face only."""
-    edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    unique, uses = np.unique(edges, axis=0, return_counts=True)
-    mask = np.zeros(count, dtype=bool)
-    mask[unique[uses == 1]] = True
-    return mask
+def border_loops(faces: np.ndarray) -> list[np.ndarray]:
+    """The borders as closed loops of vertex ids, each in the order of the faces' edges."""
+    halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    _, edge_of, uses = np.unique(
+        np.sort(halves, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    following = dict(halves[uses[edge_of.reshape(-1)] == 1].tolist())
+    loops = []
+    while following:
+        loop = [min(following)]
+        while (after := following.pop(loop[-1])) != loop[0]:
+            loop.append(after)
+        loops.append(np.array(loop))
+    return loops
 
 
-def project(points: np.ndarray, distance: Distance, border: np.ndarray) -> np.ndarray:
-    """Newton steps along the gradient onto `distance` = 0; border vertices keep their x (the plane
-    of the cut)."""
+def _nearest(ring: np.ndarray, borders: list[np.ndarray], vertices: np.ndarray) -> np.ndarray:
+    centre = ring.mean(axis=0)
+    away = [np.linalg.norm(vertices[border].mean(axis=0) - centre) for border in borders]
+    return borders[int(np.argmin(away))]
+
+
+def _fit_rings(
+    vertices: np.ndarray, faces: np.ndarray, rings: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move each border onto its ring, turned so that it moves least, and number the rings first."""
+    vertices, order = vertices.copy(), []
+    borders = border_loops(faces)
+    for ring in rings:
+        border = _nearest(ring, borders, vertices)
+        ways = [np.roll(way, k) for way in (border, border[::-1]) for k in range(len(border))]
+        best = min(ways, key=lambda way: float(np.sum((vertices[way] - ring) ** 2)))
+        vertices[best] = ring
+        order.extend(best.tolist())
+    rest = np.setdiff1d(np.arange(len(vertices)), order)
+    order = np.concatenate([np.array(order, dtype=np.int64), rest])
+    return vertices[order], np.argsort(order)[faces]
+
+
+def project(points: np.ndarray, distance: Distance) -> np.ndarray:
+    """Newton steps along the gradient onto `distance` = 0."""
     points, step = points.copy(), 2e-4
-    for _ in range(3):
-        offsets = np.concatenate([np.eye(3), -np.eye(3)]) * step
-        samples = distance((points[:, None] + offsets).reshape(-1, 3)).reshape(-1, 6)
-        gradient = (samples[:, :3] - samples[:, 3:]) / (2 * step)
-        gradient[border, 0] = 0.0
+    for _ in range(2):
+        offsets = np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)]) * step
+        samples = distance((points[:, None] + offsets).reshape(-1, 3)).reshape(-1, 7)
+        gradient = (samples[:, 1:4] - samples[:, 4:]) / (2 * step)
         norm = np.maximum((gradient**2).sum(axis=1), 0.1)
-        move = -(distance(points) / norm)[:, None] * gradient
+        move = -(samples[:, 0] / norm)[:, None] * gradient
         length = np.linalg.norm(move, axis=1, keepdims=True)
         points += move * np.minimum(1.0, 2e-3 / np.maximum(length, 1e-12))
     return points
@@ -80,17 +112,20 @@ class _Collapse:
         for f, corners in enumerate(self.faces):
             for v in corners:
                 self.around[v].add(f)
-        self.border = border_vertices(faces, len(vertices))
+        self.border = np.zeros(len(vertices), dtype=bool)
+        for loop in border_loops(faces):
+            self.border[loop] = True
         self.version = [0] * len(vertices)
 
-    def run(self, target: int, on_border: bool) -> None:
-        """Collapse border edges (or all that do not lie between two border vertices) until `target`
-        are left."""
-        alive = [v for v, fs in enumerate(self.around) if fs]
+    def run(self, target: int, among: np.ndarray | None = None) -> None:
+        """Collapse edges until `target` vertices are left: of the border `among`, or in all, where
+        edges between two border vertices stay."""
+        on_border = among is not None
+        alive = among.tolist() if on_border else [v for v, fs in enumerate(self.around) if fs]
         heap: list[tuple] = []
         for v in alive:
             self._push(heap, v, on_border, lambda u, v=v: u > v)
-        left = int(self.border[alive].sum()) if on_border else len(alive)
+        left = len(alive)
         while left > target:
             if not heap:
                 raise RuntimeError(f"no edge left to collapse at {left} of {target} vertices")
@@ -135,7 +170,7 @@ class _Collapse:
         after = np.where(moves[..., None], middle, before)
         old, new = _face_normals(before), _face_normals(after)
         sizes = np.linalg.norm(old, axis=1) * np.linalg.norm(new, axis=1)
-        if np.any((old * new).sum(axis=1) < 0.4 * sizes):
+        if np.any((old * new).sum(axis=1) < (-0.3 if both else 0.4) * sizes):
             return False
         for f in shared:
             for v in self.faces[f]:
@@ -193,14 +228,10 @@ def _angle(vertices: np.ndarray, apex: int, i: int, j: int) -> float:
     return float(np.arctan2(np.linalg.norm(np.cross(a, b)), a @ b))
 
 
-def _relax(
-    vertices: np.ndarray, faces: np.ndarray, border: np.ndarray, sizes: np.ndarray
-) -> np.ndarray:
-    """Move vertices half way to the mean of their neighbours within the tangent plane; the border
-    along itself."""
+def _relax(vertices: np.ndarray, faces: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Move vertices half way to the mean of their neighbours within the tangent plane."""
     edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
     edges = np.concatenate([edges, edges[:, ::-1]])
-    edges = edges[~border[edges[:, 0]] | border[edges[:, 1]]]
     length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
     weight = length / sizes[edges[:, 0]]  # long edges pull harder, towards the wanted size
     total, count = np.zeros_like(vertices), np.zeros(len(vertices))

@@ -78,6 +78,10 @@ NAIL_NORMALS = {
     "pinky": np.array([0.00, 1.00, -0.20]),
 }
 """Where each nail faces in the flat right hand: it fixes the axis about which that finger bends."""
+NAIL_FOLD = {"thumb": 0.39, "index": 0.36, "middle": 0.36, "ring": 0.36, "pinky": 0.36}
+"""Where each nail comes out of the skin, as a share of the last bone."""
+NAIL_TIP_DEGREES = 34.0
+"""Where each nail ends, on the rounded tip: 0 where the rounding begins, 90 at the very end."""
 REST_JOINTS = np.concatenate(
     [WRIST[None], *(FINGER_POINTS[f][:3] for f in ("index", "middle", "pinky", "ring", "thumb"))]
 )

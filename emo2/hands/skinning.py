@@ -7,11 +7,10 @@ the 778-vertex hand and the finer arm mesh get the same behaviour.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.optimize import nnls
 
+from emo2.hands.chains import Chain, chain, ramp
 from emo2.hands.implicit import FINGER_RADII
 from emo2.hands.skeleton import FINGER_POINTS, FINGERS, FIRST_JOINT, REST_JOINTS, WRIST, finger_axes
 from emo2.types import NUM_BETAS, NUM_JOINTS
@@ -20,67 +19,22 @@ SHAPE_NAMES = ("size", "breadth", "finger_length")
 """What the first shape coefficients do; one unit is 4 to 6 per cent. The others are unused."""
 
 
-@dataclass(frozen=True)
-class _Chain:
-    """Where points lie on one finger, from its first joint."""
-
-    along: np.ndarray
-    """(N,) metres from the first joint; negative towards the wrist."""
-    offset: np.ndarray
-    """(N, 3) from the bone to the point, metres."""
-    surface: np.ndarray
-    """(N,) metres from the finger's round surface; negative inside."""
-    up: np.ndarray
-    """(N,) -1..1: from the pad to the nail side."""
-    lengths: np.ndarray
-    """(3,) bone lengths, metres."""
-
-
-def _chain(points: np.ndarray, finger: str) -> _Chain:
-    joints, axes = FINGER_POINTS[finger], finger_axes(finger)
-    lengths = np.linalg.norm(np.diff(joints, axis=0), axis=1)
-    starts = np.concatenate([[0.0], np.cumsum(lengths)])
-    best = np.full(len(points), np.inf)
-    along, up = np.zeros(len(points)), np.zeros(len(points))
-    offset = np.zeros_like(points)
-    for k in range(3):
-        relative = points - joints[k]
-        t = relative @ axes[k, 0]
-        inside = np.clip(t, 0.0 if k else -0.03, lengths[k])
-        out = relative - inside[:, None] * axes[k, 0]
-        length = np.linalg.norm(out, axis=1)
-        nearer = length < best
-        best = np.where(nearer, length, best)
-        position = starts[k] + (t if k == 2 else np.minimum(t, lengths[k]))
-        along = np.where(nearer, position, along)
-        offset = np.where(nearer[:, None], out, offset)
-        up = np.where(nearer, (out @ axes[k, 1]) / np.maximum(length, 1e-6), up)
-    radius = np.interp(along, starts, FINGER_RADII[finger])
-    return _Chain(along, offset, best - radius, up, lengths)
-
-
-def _ramp(x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
 def skin_weights(points: np.ndarray, faces: np.ndarray, smoothing: int) -> np.ndarray:
     """(N, 16) weights of the hand's joints, rows sum to 1, smoothed `smoothing` times over the
     mesh."""
     weights = np.zeros((len(points), NUM_JOINTS))
-    chains = {f: _chain(points, f) for f in FINGERS}
+    chains = {f: chain(points, f) for f in FINGERS}
     nearness = np.stack([chains[f].surface for f in FINGERS[1:]])
     share = np.exp(-(nearness - nearness.min(axis=0)) / 0.0014)
     thumb = chains["thumb"]
-    share = share / share.sum(axis=0) * _ramp(thumb.surface - nearness, -0.004, 0.004)
+    share = share / share.sum(axis=0) * ramp(thumb.surface - nearness, -0.004, 0.004)
     for f, part in zip(FINGERS[1:], share, strict=True):
         # On the palm side the skin folds further out than the joint lies.
         base = 0.0015 - 0.0045 * chains[f].up
-        _spread(weights, chains[f], f, part * _ramp(chains[f].along - base, -0.011, 0.012))
+        _spread(weights, chains[f], f, part * ramp(chains[f].along - base, -0.011, 0.012))
     palm = _cone_distance(points, (0.085, 0.004, 0.012), (0.008, 0.0065, 0.0275), 0.0125)
-    ours = _ramp(palm - thumb.surface, -0.008, 0.010) * (1.0 - weights.sum(axis=1))
-    _spread(weights, thumb, "thumb", ours * _ramp(thumb.along, -0.012, 0.026))
+    ours = ramp(palm - thumb.surface, -0.008, 0.010) * (1.0 - weights.sum(axis=1))
+    _spread(weights, thumb, "thumb", ours * ramp(thumb.along, -0.012, 0.026))
     weights[:, 0] = np.maximum(0.0, 1.0 - weights[:, 1:].sum(axis=1))
     for _ in range(smoothing):
         weights = 0.5 * weights + 0.5 * _neighbour_mean(weights, faces)
@@ -88,12 +42,12 @@ def skin_weights(points: np.ndarray, faces: np.ndarray, smoothing: int) -> np.nd
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _spread(weights: np.ndarray, chain: _Chain, finger: str, share: np.ndarray) -> None:
+def _spread(weights: np.ndarray, where: Chain, finger: str, share: np.ndarray) -> None:
     """Give a finger's share of each point to its three joints."""
     first = FIRST_JOINT[finger]
     wide = 0.0085 if finger == "thumb" else 0.0065
-    second = _ramp(chain.along - chain.lengths[0], -wide, wide)
-    third = _ramp(chain.along - chain.lengths[:2].sum(), -0.0058, 0.0058)
+    second = ramp(where.along - where.starts[1], -wide, wide)
+    third = ramp(where.along - where.starts[2], -0.0058, 0.0058)
     weights[:, first] += share * (1.0 - second)
     weights[:, first + 1] += share * second * (1.0 - third)
     weights[:, first + 2] += share * second * third
@@ -122,14 +76,14 @@ def knuckle_directions(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     out = np.zeros((NUM_JOINTS - 1, len(points), 3))
     for finger in FINGERS:
-        chain, axes, first = _chain(points, finger), finger_axes(finger), FIRST_JOINT[finger]
+        where, axes, first = chain(points, finger), finger_axes(finger), FIRST_JOINT[finger]
         for k in range(3):
             parent = 0 if k == 0 else first + k - 1
             child = weights[:, first + k]
             both = 4.0 * weights[:, parent] * child
             radius = FINGER_RADII[finger][k]
             amount = (0.30, 0.46, 0.40)[k] if finger != "thumb" else (0.0, 0.34, 0.36)[k]
-            lift = amount * radius * both * np.clip(chain.up, 0.0, 1.0)
+            lift = amount * radius * both * np.clip(where.up, 0.0, 1.0)
             normal = axes[k, 1] + (axes[k - 1, 1] if k else 0.0)
             out[first + k - 1] = lift[:, None] * normal / np.linalg.norm(normal)
     return out
@@ -144,11 +98,11 @@ def shape_directions(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
     palm_share = 1.0 - weights[:, 1:].sum(axis=1)
     out[..., 1] = palm_share[:, None] * from_wrist * (0.0, 0.05, 0.05)
     for finger in FINGERS:
-        chain, first = _chain(points, finger), FIRST_JOINT[finger]
+        where, first = chain(points, finger), FIRST_JOINT[finger]
         share = weights[:, first : first + 3].sum(axis=1)[:, None]
         root = FINGER_POINTS[finger][0] - WRIST
-        out[..., 1] += share * (0.06 * chain.offset + 0.05 * root * (0.0, 1.0, 1.0))
-        stretch = 0.05 * np.maximum(chain.along, 0.0)[:, None] * finger_axes(finger)[0, 0]
+        out[..., 1] += share * (0.06 * where.offset + 0.05 * root * (0.0, 1.0, 1.0))
+        stretch = 0.05 * np.maximum(where.along, 0.0)[:, None] * finger_axes(finger)[0, 0]
         out[..., 2] += share * stretch
     return out
 
@@ -172,17 +126,3 @@ def joint_regressor(points: np.ndarray) -> np.ndarray:
         row, _ = nnls(system, wanted)
         regressor[j, near] = row / row.sum()
     return regressor
-
-
-def nail_mask(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """(N,) 0..1: 1 on the five nails, with a soft edge of about a millimetre."""
-    mask = np.zeros(len(points))
-    for finger in FINGERS:
-        tip, (along, nail, across) = FINGER_POINTS[finger][3], finger_axes(finger)[2]
-        radius = FINGER_RADII[finger][3]
-        offset = points - (tip - along * 1.0 * radius)
-        x, z = offset @ along / (0.98 * radius), offset @ across / (0.86 * radius)
-        square = (np.abs(x) ** 3 + np.abs(z) ** 3) ** (1 / 3)
-        facing = _ramp(normals @ nail, 0.25, 0.6) * (np.linalg.norm(offset, axis=1) < 3 * radius)
-        mask = np.maximum(mask, facing * (1.0 - _ramp(square, 0.85, 1.15)))
-    return mask
