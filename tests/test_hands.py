@@ -14,7 +14,7 @@ from emo2.hands.model import CHUNK_FRAMES, HandModel
 from emo2.hands.raster import rasterise, to_pixels, vertex_normals
 from emo2.hands.shapes import SHAPES, finger_quaternions, handshape, wrist_rotation
 from emo2.hands.skeleton import (
-    CHAINS,
+    FINGER_POINTS,
     FINGERS,
     LEFT,
     PARENTS,
@@ -131,8 +131,8 @@ def test_the_mesh_is_a_clean_surface_with_one_open_rim():
 
 def test_tips_are_the_tips():
     vertices = np.load(HANDS / "MANO_RIGHT.npz")["v_template"]
-    for finger, chain in zip(FINGERS, CHAINS, strict=True):
-        direction = REST_JOINTS[chain[3]] - REST_JOINTS[chain[2]]
+    for finger in FINGERS:
+        direction = FINGER_POINTS[finger][3] - FINGER_POINTS[finger][2]
         near = np.linalg.norm(vertices - vertices[TIP_VERTICES[finger]], axis=1) < 0.012
         reach = vertices @ direction
         assert reach[TIP_VERTICES[finger]] == reach[near].max()
