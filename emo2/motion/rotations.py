@@ -131,17 +131,18 @@ def from_6d(columns: np.ndarray) -> np.ndarray:
     first = _unit(columns[..., :3], fallback=(1, 0, 0))
     second = columns[..., 3:] - first * (first * columns[..., 3:]).sum(-1, keepdims=True)
     length = np.linalg.norm(second, axis=-1, keepdims=True)
-    other = np.cross(first, np.roll(first, 1, axis=-1) * np.array([1, -1, 1]))
-    second = _unit(np.where(length > 1e-8, second, other), fallback=(0, 1, 0))
+    second = _unit(np.where(length > 1e-8, second, _square_to(first)), fallback=(0, 1, 0))
     return from_matrix(np.stack([first, second, np.cross(first, second)], axis=-1))
 
 
 def slerp(a: np.ndarray, b: np.ndarray, fraction: np.ndarray | float) -> np.ndarray:
-    """The rotation `fraction` (0..1) of the shorter way from `a` to `b`; `fraction` broadcasts over
-    leading axes."""
-    a, b = np.asarray(a), np.asarray(b)
+    """The rotation `fraction` (0..1) of the shorter way from `a` to `b`, at constant angular speed;
+    `fraction` broadcasts over leading axes. At 0 it is `a`, at 1 `b` or -`b`, to the bit."""
+    a, b, fraction = np.asarray(a), np.asarray(b), np.asarray(fraction)[..., None]
     turn = to_axis_angle(multiply(b, conjugate(a)))
-    return normalise(multiply(from_axis_angle(turn * np.asarray(fraction)[..., None]), a))
+    way = normalise(multiply(from_axis_angle(turn * fraction), a))
+    end = np.where((a * b).sum(-1, keepdims=True) < 0, -b, b)
+    return np.where(fraction == 0, a, np.where(fraction == 1, end, way))
 
 
 def continuous(quaternions: np.ndarray, axis: int = 0) -> np.ndarray:
@@ -166,17 +167,20 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     `end`."""
     cosine = (start * end).sum(-1, keepdims=True)
     opposite = cosine < -1 + 1e-9
-    any_normal = _unit(
-        np.cross(start, np.roll(start, 1, axis=-1) + 0.1 * np.arange(1, 4)), (1, 0, 0)
-    )
     half = np.concatenate([1 + cosine, np.cross(start, end)], axis=-1)
-    flipped = np.concatenate([np.zeros_like(cosine), any_normal], axis=-1)
+    flipped = np.concatenate([np.zeros_like(cosine), _square_to(start)], axis=-1)
     return normalise(np.where(opposite, flipped, half))
 
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The angle [rad] (...) of the rotation from `a` to `b`."""
     return np.linalg.norm(to_axis_angle(multiply(b, conjugate(a))), axis=-1)
+
+
+def _square_to(vector: np.ndarray) -> np.ndarray:
+    """A unit vector (..., 3) at right angles to each unit vector."""
+    axis = np.eye(3)[np.abs(vector).argmin(axis=-1)]
+    return _unit(np.cross(vector, axis), fallback=(1, 0, 0))
 
 
 def _unit(vector: np.ndarray, fallback: tuple[float, float, float]) -> np.ndarray:

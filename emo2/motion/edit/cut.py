@@ -8,7 +8,7 @@ import numpy as np
 
 from emo2.errors import InputError
 from emo2.motion import rotations
-from emo2.motion.edit.span import DEFAULT_FADE, HANDS, Span, put
+from emo2.motion.edit.span import HANDS, MOVING_FADE, Span, put
 from emo2.types import HandMotion
 
 
@@ -30,7 +30,7 @@ def paste(
     from_start: int,
     from_stop: int,
     mirrored: bool = False,
-    fade: int = DEFAULT_FADE,
+    fade: int = MOVING_FADE,
     hands: tuple[str, ...] = HANDS,
 ) -> HandMotion:
     """A copy of the frames from_start..from_stop at `start`, over what is there; `mirrored`, each

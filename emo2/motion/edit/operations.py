@@ -24,7 +24,7 @@ from emo2.motion.edit.place import height, mirror, offset, swap
 from emo2.motion.edit.presets import PRESETS
 from emo2.motion.edit.schema import Operation, Parameter, span_parameters
 from emo2.motion.edit.smooth import seam, smooth
-from emo2.motion.edit.span import WHOLE, Span
+from emo2.motion.edit.span import MOVING_FADE, WHOLE, Span
 from emo2.motion.edit.still import hold, rest
 from emo2.motion.edit.time import resample
 from emo2.motion.edit.visibility import hide, show
@@ -58,6 +58,7 @@ def _metres(name: str, label: str, help: str, bound: float = 0.5) -> Parameter:
 
 
 _SPAN = span_parameters()
+_MOVING = span_parameters(fade=MOVING_FADE)
 _PINNED = span_parameters(fade=None)
 _FRAME = Parameter("frame", "integer", "Frame", "Where.", required=True, low=0, unit="frames")
 
@@ -104,7 +105,7 @@ _TABLE: tuple[Operation, ...] = (
                       choices=tuple(SHAPES)),
             _number("amount", "Strength", "1 is the shape itself.", 1.0, 0.0, 1.0, neutral=0.0),
         ),
-        _SPAN,
+        _MOVING,
     ),
     Operation(
         "offset", "Offset", "Move the hands.",
@@ -115,19 +116,19 @@ _TABLE: tuple[Operation, ...] = (
             _metres("dz", "Forward", "Towards the camera."),
             _metres("apart", "Apart", "Each hand to its own side."),
         ),
-        _SPAN,
+        _MOVING,
     ),
     Operation(
         "height", "Height", "Raise or lower the hands.",
-        height, (_metres("metres", "Height", "Down below 0."),), _SPAN,
+        height, (_metres("metres", "Height", "Down below 0."),), _MOVING,
     ),
     Operation(
         "mirror", "Mirror", "As in a looking-glass; one hand chosen copies the other.",
-        mirror, (), _SPAN,
+        mirror, (), _MOVING,
     ),
     Operation(
         "swap", "Swap hands", "The hands exchange what they do, and stay on their sides.",
-        swap, (), span_parameters(hands=False),
+        swap, (), span_parameters(fade=MOVING_FADE, hands=False),
     ),
     Operation("show", "Show", "The hands are in the picture.", show, (), _PINNED),
     Operation("hide", "Hide", "The hands are not in the picture.", hide, (), _PINNED),
@@ -151,7 +152,7 @@ _TABLE: tuple[Operation, ...] = (
             Parameter("mirrored", "boolean", "Mirrored", "Each hand does what the other did.",
                       False),
         ),
-        span_parameters(stretch=False),
+        span_parameters(fade=MOVING_FADE, stretch=False),
     ),
     Operation(
         "nudge", "Nudge", "The span's middle earlier or later; its ends stay in time.",
@@ -195,7 +196,7 @@ _TABLE: tuple[Operation, ...] = (
                       choices=tuple(PRESETS)),
             _number("amount", "Strength", "1 is as written.", 1.0, 0.0, 1.5, neutral=0.0),
         ),
-        _SPAN,
+        _MOVING,
     ),
     Operation(
         "limit", "Within limits", "Nothing bends or reaches further than a body can.",

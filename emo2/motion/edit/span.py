@@ -18,6 +18,8 @@ from emo2.types import HandMotion
 
 HANDS = ("left", "right")
 DEFAULT_FADE = 6
+MOVING_FADE = 12
+"""For edits that carry the hands elsewhere: in a quarter of a second they would jerk."""
 CHUNK_FRAMES = 1024
 """Frames that are worked on at a time: temporary arrays do not grow with the motion."""
 

@@ -32,8 +32,9 @@ SPEED_SMOOTHING_S = 0.12
 def speed(motion: HandMotion, span: Span = WHOLE, *, factor: float = 1.0) -> HandMotion:
     """Play the middle of the span `factor` times as fast, with both ends pinned.
 
-    The rate is `factor` at the middle frame and 1 at the ends; between them it makes up for the
-    time that the middle saves (or takes).
+    The rate is `factor` at the middle frame, nearly that over the middle third, and 1 at the ends;
+    between them it makes up for the time that the middle saves or takes: at a factor of 2 it goes
+    down to 0.5 there, at 0.5 up to 2.
     """
     span = span.within(motion)
     half = (span.stop - span.start - 1) / 2
@@ -42,7 +43,7 @@ def speed(motion: HandMotion, span: Span = WHOLE, *, factor: float = 1.0) -> Han
 
     def field(frames: np.ndarray) -> np.ndarray:
         x = (frames - span.start - half) / half
-        return half * x * (1 - np.clip(x * x, 0, 1)) ** 3
+        return half * x * (1 - np.clip(np.abs(x) ** 3, 0, 1)) ** 3
 
     return _warp(motion, span, field, np.log(factor))
 
@@ -67,55 +68,56 @@ def nudge(motion: HandMotion, span: Span = WHOLE, *, frames: float = 0.0) -> Han
 def snap(
     motion: HandMotion, span: Span = WHOLE, *, onset_s: float, lead_s: float = 0.0
 ) -> HandMotion:
-    """Nudge the span's main stroke so that its apex falls on a moment of the sound.
+    """Nudge the stroke in the span whose apex is nearest to a moment of the sound onto it.
 
     `onset_s` counts from the motion's first frame; the apex comes `lead_s` before it.
     """
     span = span.within(motion)
-    now = apex(motion, span)
     target = (onset_s - lead_s) * motion.fps
+    arrivals = apexes(motion, span)
+    if not len(arrivals):
+        raise InputError(
+            "span",
+            f"must hold a stroke: a wrist that moves at {STROKE_M_S} m/s or more and slows down",
+            f"{span.start}..{span.stop}",
+            "Choose a span around a gesture.",
+        )
+    now = arrivals[np.abs(arrivals - target).argmin()]
     late, early = max(now, target), min(now, target)
     room = min(early - span.start, span.stop - 1 - late)
     if room < 2 * abs(target - now) or room < 2:
         raise InputError(
             "onset_s",
-            "the stroke's apex and the onset must lie well inside the span",
-            f"{onset_s:g} s, apex at {now / motion.fps:.3f} s, span from "
+            "the stroke's apex and the sound must lie well inside the span",
+            f"{onset_s:g} s; apex at {now / motion.fps:.3f} s, span from "
             f"{span.start / motion.fps:.3f} to {span.stop / motion.fps:.3f} s",
-            "Widen the span on both sides, or choose a nearer onset.",
+            "Widen the span on both sides, or choose a nearer sound.",
         )
     if target == now:
         return motion
     return _shift(motion, span, target - now, early - 1, late + 1)
 
 
-def apex(motion: HandMotion, span: Span = WHOLE) -> float:
-    """The frame (fractional) at which the span's main stroke arrives: where the faster of the
-    chosen hands, after its greatest speed, first comes to a stop or turns.
+def apexes(motion: HandMotion, span: Span = WHOLE) -> np.ndarray:
+    """The frames (n,) at which strokes arrive: where the faster of the chosen hands, after a peak
+    of its speed, first comes to a stop or turns.
 
     In the literature the apex is the stroke's goal, and it is what falls on a pitch accent (Kendon
-    1980; Loehr 2012). Raises `InputError` where nothing strokes.
+    1980; Loehr 2012).
     """
     span = span.within(motion)
+    if span.stop - span.start < 3:
+        return np.zeros(0)
     places = motion.translation_m[span.frames][:, span.indices].astype(np.float64)
-    rate = np.zeros(len(places))
-    if len(places) > 2:
-        velocity = np.gradient(low_pass(places, SPEED_SMOOTHING_S * motion.fps), axis=0)
-        rate = np.linalg.norm(velocity, axis=-1).max(axis=1) * motion.fps
-    peaks, _ = find_peaks(rate, height=STROKE_M_S)
-    if not len(peaks):
-        raise InputError(
-            "span",
-            f"must hold a stroke: a wrist that moves at {STROKE_M_S} m/s or more and slows down",
-            f"{span.start}..{span.stop}, fastest {rate.max():.3f} m/s",
-            "Choose a span around a gesture.",
-        )
-    peak = peaks[rate[peaks].argmax()]
-    after = rate[peak:]
-    stops = np.flatnonzero(after < STOPPED * after[0])
-    turns = np.flatnonzero((after[1:-1] <= after[:-2]) & (after[1:-1] < after[2:])) + 1
-    ends = [found[0] for found in (stops, turns) if len(found)]
-    return float(span.start + peak + (min(ends) if ends else len(after) - 1))
+    velocity = np.gradient(low_pass(places, SPEED_SMOOTHING_S * motion.fps), axis=0) * motion.fps
+    rate = np.linalg.norm(velocity, axis=-1).max(axis=1)
+    peaks, _ = find_peaks(rate, height=STROKE_M_S, prominence=0.5 * STROKE_M_S)
+    arrivals = []
+    for peak, end in zip(peaks, [*peaks[1:], len(rate)], strict=True):
+        after = rate[peak:end]
+        stops = np.flatnonzero(after < STOPPED * after[0])
+        arrivals.append(span.start + peak + (stops[0] if len(stops) else after.argmin()))
+    return np.array(arrivals, dtype=np.float64)
 
 
 def _shift(motion: HandMotion, span: Span, frames: float, first: float, last: float) -> HandMotion:
