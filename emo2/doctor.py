@@ -28,7 +28,7 @@ class Finding:
 
 
 def examine(checkpoint: str | Path) -> list[Finding]:
-    """Look at Python, the packages, the device, OpenGL, ffmpeg, the disk and the weight set."""
+    """Look at Python, packages, device, OpenGL, ffmpeg, disk, the weight set and the hands."""
     return [
         _python(),
         _packages(),
@@ -37,6 +37,7 @@ def examine(checkpoint: str | Path) -> list[Finding]:
         _ffmpeg(),
         _disk(),
         _weights(Path(checkpoint)),
+        _hands(Path(checkpoint)),
     ]
 
 
@@ -99,3 +100,17 @@ def _weights(folder: Path) -> Finding:
         return Finding("weights", False, f"{folder} lacks {', '.join(missing)}")
     size_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     return Finding("weights", True, f"{folder} ({size_mb:.0f} MB)")
+
+
+def _hands(folder: Path) -> Finding:
+    from emo2.errors import InputError
+    from emo2.hands.mano_files import find_hands, load_hands
+
+    mano = folder.parent / "mano"
+    try:
+        pair = load_hands(find_hands(mano) or folder / "hands")
+    except InputError as error:
+        return Finding("hands", False, str(error))
+    if pair.is_mano:
+        return Finding("hands", True, f"MANO's own, of {pair.folder}")
+    return Finding("hands", True, f"the free hands; MANO's own go into {mano} (optional)")

@@ -78,10 +78,18 @@ class EMO2Pipeline:
 
     @cached_property
     def hand_model(self):
-        """`emo2.hands.model.HandModel`."""
+        """`emo2.hands.model.HandModel`: MANO's own hands where `mano_folder` holds them, else the
+        set's."""
         from emo2.hands.model import HandModel
 
-        return HandModel.from_pretrained(self.folder / "hands")
+        return HandModel.from_pretrained(self.mano_folder or self.folder / "hands")
+
+    @property
+    def mano_folder(self) -> Path | None:
+        """Where MANO's own files lie, in `mano` beside the weight set; None where they do not."""
+        from emo2.hands.mano_files import find_hands
+
+        return find_hands(self.folder.parent / "mano")
 
     @cached_property
     def draft(self):

@@ -24,22 +24,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from emo2.errors import MissingCheckpoint
-from emo2.hands.arm import template_command
-from emo2.hands.skeleton import FINGERS, TIP_VERTICES
+from emo2.hands.mano_files import load_hands
+from emo2.hands.skeleton import FINGERS, RIGHT, TIP_VERTICES
 from emo2.hands.subdivision import loop_subdivision
 from emo2.motion.rotations import to_axis_angle
 from emo2.types import NUM_HANDS, HandMotion
 
 CHUNK_FRAMES = 64
-_FILES = ("MANO_LEFT.npz", "MANO_RIGHT.npz")
 
 
 class HandModel:
     """Two unmodified `smplx.MANO` layers, left and right, fed with `HandMotion`s."""
 
-    def __init__(self, layers: tuple[torch.nn.Module, torch.nn.Module]) -> None:
+    def __init__(
+        self, layers: tuple[torch.nn.Module, torch.nn.Module], *, is_mano: bool = False
+    ) -> None:
         self._layers = layers
+        self.is_mano: bool = is_mano
+        """MANO's own hands, whose `betas` are MANO's; False: the free hands."""
         self.faces: np.ndarray = np.stack([np.asarray(layer.faces, np.int32) for layer in layers])
         """(2, F, 3) int32: left, right; counter-clockwise seen from outside."""
         self._operators, smooth_faces = zip(
@@ -50,28 +52,29 @@ class HandModel:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> HandModel:
-        """Read MANO_LEFT.npz and MANO_RIGHT.npz (free or MANO's own); raises MissingCheckpoint."""
-        folder = Path(folder)
-        for name in _FILES:
-            if not (folder / name).is_file():
-                raise MissingCheckpoint(
-                    "hands", f"must hold {name}", folder, f"Run: {template_command(folder)}"
-                )
-        # smplx prints a warning about the number of shape coefficients on every load.
+        """Read MANO_LEFT and MANO_RIGHT, .npz or .pkl, free or MANO's own (see `mano_files`).
+
+        The pose counts from the flat hand in either (`flat_hand_mean=True`). Raises
+        `MissingCheckpoint` where a file is not there, `InputError` where one is not a hand.
+        """
+        pair = load_hands(folder)
+        # smplx prints a warning about the number of shape coefficients on every load. The arrays
+        # are handed over, for smplx itself would unpickle whatever a file holds.
         with contextlib.redirect_stdout(io.StringIO()):
             from smplx import MANO
+            from smplx.utils import Struct
 
             layers = tuple(
                 MANO(
-                    str(folder / name),
-                    is_rhand=name.endswith("RIGHT.npz"),
+                    model_path="",
+                    data_struct=Struct(**arrays),
+                    is_rhand=hand == RIGHT,
                     use_pca=False,
                     flat_hand_mean=True,
-                    ext="npz",
                 ).requires_grad_(False)
-                for name in _FILES
+                for hand, arrays in enumerate(pair.hands)
             )
-        return cls(layers)
+        return cls(layers, is_mano=pair.is_mano)
 
     def vertices(self, motion: HandMotion, start: int = 0, stop: int | None = None) -> np.ndarray:
         """(T, 2, 778, 3) float32 metres in the body frame, for frames start..stop."""
