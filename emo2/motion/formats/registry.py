@@ -74,8 +74,8 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "keypoints",
-        "2-D whole-body track (DWPose type)",
-        (".npz",),
+        "2-D whole-body track (DWPose, OpenPose)",
+        (".npz", ".json", ""),
         reader=f"{_HERE}.keypoints:read",
         recogniser=f"{_HERE}.keypoints:recognise",
     ),

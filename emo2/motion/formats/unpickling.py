@@ -15,17 +15,26 @@ from __future__ import annotations
 import io
 import math
 import pickle
-import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from emo2.errors import InputError
-from emo2.motion.formats.tensors import load_weights, rebuild_tensor, storage_from_bytes
+from emo2.motion.formats.stand_ins import (
+    NDARRAY,
+    DType,
+    Node,
+    Refused,
+    Stand,
+    checked_array,
+    checked_pair,
+    make_array,
+)
+from emo2.motion.formats.tensors import load_weights
 
 MAX_BYTES = 1 << 30
 """Files, and what they unpack to, beyond this are refused."""
@@ -44,133 +53,10 @@ BROKEN = (
     RuntimeError,
 )
 """What reading a truncated or forged file raises."""
-_DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16)|[SU]\d{1,4})")
 _KEYS = (str, int, float, bool, type(None))
 _REMEDY = (
     "Nothing in it was run. Use the file as its tool wrote it, or save the arrays with numpy.savez."
 )
-
-Stand = Callable[..., object]
-
-
-class Refused(pickle.UnpicklingError):
-    """The pickle asks for something that is not in the table, or not in this way."""
-
-
-class Node:
-    """An object of a foreign class, without the class: its name and its state."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.state = name, {}
-
-
-class NodeClass:
-    """Stands for a foreign class: makes empty `Node`s."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self) -> Node:
-        return Node(self.name)
-
-
-class DType:
-    """Stands for a `numpy.dtype` of plain numbers or text; its state is only the byte order."""
-
-    def __init__(self, code: object, align: object = False, copy: object = False) -> None:
-        if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            raise Refused(f"numpy.dtype({code!r:.40}): only plain numbers and text are read")
-        self.code, self.order = code.lstrip("<>=|"), code[0] if code[0] in "<>" else "="
-
-    def numpy(self) -> np.dtype:
-        """The dtype itself."""
-        return np.dtype(self.code).newbyteorder(self.order)
-
-    def set_state(self, state: object) -> None:
-        """`numpy.dtype.__setstate__`, of a dtype without fields."""
-        if not (isinstance(state, tuple) and len(state) >= 5 and state[2:5] == (None,) * 3):
-            raise Refused("a numpy.dtype with fields")
-        if state[1] not in ("<", ">", "=", "|"):
-            raise Refused(f"a numpy.dtype of byte order {state[1]!r:.20}")
-        self.order = "=" if state[1] == "|" else state[1]
-
-
-def checked_array(data: object, dtype: object, shape: object) -> tuple[bytes, np.dtype, tuple]:
-    """What makes an array, after a look that every number it claims is in `data`."""
-    if isinstance(data, str):  # a Python-2 string, read as latin1
-        data = data.encode("latin1")
-    if not (isinstance(dtype, DType) and isinstance(data, bytes | bytearray)):
-        raise Refused("a numpy array of objects")
-    shape = (shape,) if type(shape) is int else shape
-    sizes_ok = type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape)
-    if not sizes_ok or math.prod(shape) * dtype.numpy().itemsize != len(data):
-        raise Refused(f"a numpy array of shape {shape!r:.60} in {len(data)} bytes")
-    return bytes(data), dtype.numpy(), shape
-
-
-def make_array(data: object, dtype: object, shape: object, fortran: bool) -> np.ndarray:
-    """An array of plain numbers or text."""
-    data, dtype, shape = checked_array(data, dtype, shape)
-    flat = np.frombuffer(data, dtype)
-    return flat.reshape(shape, order="F" if fortran else "C").copy(order="K")
-
-
-def _empty_array(kind: object, shape: object, code: object) -> np.ndarray:
-    """`numpy.core.multiarray._reconstruct`: BUILD fills it."""
-    if kind is not _NDARRAY:
-        raise Refused("a subclass of numpy.ndarray")
-    return np.empty(0, np.int8)
-
-
-def _from_buffer(data: object, dtype: object, shape: object, order: object = "C") -> np.ndarray:
-    return make_array(data, dtype, shape, order == "F")
-
-
-def _scalar(dtype: object, data: object) -> np.generic:
-    return make_array(data, dtype, (), False)[()]
-
-
-def _encode(text: object, encoding: object) -> bytes:
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise Refused("_codecs.encode other than of bytes")
-    return text.encode("latin1")
-
-
-def _ordered(pairs: object = ()) -> dict:
-    return dict(_pair(pair) for pair in pairs)
-
-
-def _reconstruct_object(kind: object, base: object, state: object) -> Node:
-    """`copy_reg._reconstructor`: how protocols 0 and 1 make any object."""
-    if not isinstance(kind, NodeClass) or base is not _OBJECT or state is not None:
-        raise Refused("copy_reg._reconstructor of an unknown class")
-    return kind()
-
-
-_NDARRAY, _OBJECT = NodeClass("numpy.ndarray"), NodeClass("object")
-_NUMPY = ("numpy.core", "numpy._core")
-ARRAYS: Mapping[tuple[str, str], Stand] = {
-    ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): DType,
-    **{(f"{core}.multiarray", "_reconstruct"): _empty_array for core in _NUMPY},
-    **{(f"{core}.multiarray", "scalar"): _scalar for core in _NUMPY},
-    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _NUMPY},
-    ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): _ordered,
-    ("__builtin__", "bytes"): lambda: b"",
-    ("__builtin__", "object"): _OBJECT,
-    ("copy_reg", "_reconstructor"): _reconstruct_object,
-    ("joblib.numpy_pickle", "NumpyArrayWrapper"): NodeClass("joblib array"),
-}
-"""Dictionaries, lists, numbers, text and NumPy arrays."""
-TENSORS: Mapping[tuple[str, str], Stand] = {
-    ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-    ("torch.storage", "_load_from_bytes"): storage_from_bytes,
-    ("torch", "Size"): tuple,
-}
-"""torch tensors on any device; they come out as NumPy arrays."""
 
 
 class _Machine(pickle._Unpickler):  # the Python one: every step of it can be checked
@@ -199,6 +85,11 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
             made.set_state(state)
         elif type(made) is np.ndarray and type(state) is tuple and len(state) == 5:
             _, shape, dtype, fortran, data = state
+            if isinstance(dtype, ObjectDType) and dtype.code == "O8":
+                if type(data) is not list or len(data) != math.prod(shape):
+                    raise Refused("an array of objects that are not there")
+                self.stack[-1] = data
+                return
             data, dtype, shape = checked_array(data, dtype, shape)
             made.__setstate__((1, shape, dtype, bool(fortran), data))
         elif isinstance(made, Node) and type(state) is dict:
@@ -255,7 +146,7 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
 
 def _pair(pair: tuple) -> tuple:
     key, value = pair
-    if type(key) not in _KEYS:
+    if type(key) not in _KEYS or (type(key) is int and abs(key) >= 1 << 63):
         raise Refused(f"a dictionary with a {type(key).__name__} as key")
     return key, value
 
@@ -279,11 +170,16 @@ _Machine.dispatch = {
 
 
 def load_pickle(
-    path: str | Path, allowed: Mapping[tuple[str, str], Stand], *, argument: str = "motion"
+    path: str | Path,
+    allowed: Mapping[tuple[str, str], Stand],
+    *,
+    argument: str = "motion",
+    start: int = 0,
 ) -> object:
     """What the pickle at `path` holds, in plain Python, NumPy arrays and `Node`s.
 
-    `allowed` maps (module, name), as the file writes them, to stand-ins. Raises `InputError`, named
+    `allowed` maps (module, name), as the file writes them, to stand-ins. The pickle begins at byte
+    `start`, behind another format's header. Raises `InputError`, named
     after `argument`, for a file that is no pickle, is cut off, is too large, or asks for anything
     that is not in the table.
     """
@@ -291,7 +187,7 @@ def load_pickle(
     try:
         if path.stat().st_size > MAX_BYTES:
             raise Refused(f"it is larger than {MAX_BYTES >> 20} MB")
-        data = path.read_bytes()
+        data = path.read_bytes()[start:]
         if data[:4] == b"PK\x03\x04":
             return load_weights(path, MAX_BYTES)
         if data[:1] == b"x" or data[:2] == b"\x1f\x8b":
