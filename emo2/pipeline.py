@@ -92,6 +92,13 @@ class EMO2Pipeline:
         return find_hands(self.folder.parent / "mano")
 
     @cached_property
+    def hand_detail(self):
+        """`emo2.hands.detail.HandDetail`, or None: MANO's own hands have none."""
+        from emo2.hands.detail import HandDetail
+
+        return None if self.mano_folder else HandDetail.from_pretrained(self.folder / "hands")
+
+    @cached_property
     def draft(self):
         """`emo2.draft.renderer.DraftRenderer`."""
         from emo2.draft.renderer import DraftRenderer
@@ -140,18 +147,70 @@ class EMO2Pipeline:
         )
 
     def preview(
-        self, motion: HandMotion, portrait: Portrait | None = None, *, on_step: OnStep | None = None
+        self,
+        motion: HandMotion,
+        portrait: Portrait | None = None,
+        *,
+        audio: AudioClip | None = None,
+        trails: bool = False,
+        ghost: bool = False,
+        strip: bool = False,
+        on_step: OnStep | None = None,
     ) -> Iterator[Frame]:
-        """The hands as shaded meshes, over the portrait's framing or on a plain stage."""
+        """The hands as shaded meshes, over the portrait's framing or on a plain stage.
+
+        `trails` draws where the wrists were, `ghost` also where they will be. `strip` adds a band
+        below each frame: the hands' speeds against the onsets of `audio`.
+        """
         from emo2.hands.render import render_motion
+        from emo2.hands.strip import BeatStrip
 
         camera = portrait.camera if portrait else stage_camera(self.max_side_px)
-        background = portrait.image if portrait else None
-        frames = render_motion(motion, self.hand_model, camera, background=background)
-        for done, frame in enumerate(frames, start=1):
-            if on_step:
-                on_step(Progress("preview", done, motion.num_frames))
-            yield frame
+        frames = render_motion(
+            motion,
+            self.hand_model,
+            camera,
+            detail=self.hand_detail,
+            background=portrait.image if portrait else None,
+            trails=trails,
+            ghost=ghost,
+        )
+        if strip:
+            frames = BeatStrip(motion, self.beats(audio), camera.width_px).under(frames)
+        return self._counted(frames, motion.num_frames, on_step)
+
+    def contact_sheet(
+        self,
+        motion: HandMotion,
+        portrait: Portrait | None = None,
+        *,
+        audio: AudioClip | None = None,
+        count: int | None = None,
+        trails: bool = True,
+        title: str = "",
+        on_step: OnStep | None = None,
+    ) -> Frame:
+        """The moments at which strokes end as one labelled picture, the timeline below."""
+        from emo2.hands.contact_sheet import contact_sheet
+
+        return contact_sheet(
+            motion,
+            self.hand_model,
+            portrait.camera if portrait else stage_camera(self.max_side_px),
+            detail=self.hand_detail,
+            background=portrait.image if portrait else None,
+            beats=self.beats(audio),
+            count=count,
+            trails=trails,
+            title=title,
+            on_step=on_step,
+        )
+
+    def beats(self, audio: AudioClip | None):
+        """What a preview draws of a recording, `emo2.hands.timeline.Beats`; nothing of None."""
+        from emo2.features.onsets import speech_beats
+
+        return speech_beats(audio) if audio is not None else None
 
     def guide(
         self, portrait: Portrait, motion: HandMotion, start: int = 0, stop: int | None = None
@@ -204,6 +263,14 @@ class EMO2Pipeline:
 
     # -----------------------------------------------------------------------------------------
 
+    def _counted(
+        self, frames: Iterator[Frame], total: int, on_step: OnStep | None
+    ) -> Iterator[Frame]:
+        for done, frame in enumerate(frames, start=1):
+            if on_step:
+                on_step(Progress("preview", done, total))
+            yield frame
+
     def _fit(self, motion: HandMotion, audio: AudioClip) -> HandMotion:
         """`motion` cut to the length of the speech; too short a one cannot be used."""
         needed = frame_count(audio.duration_s, self.fps)
@@ -251,10 +318,10 @@ class EMO2Pipeline:
 
 
 def stage_camera(side_px: int) -> Camera:
-    """A square view of the space where hands gesture, for previews without a portrait."""
+    """A 4:3 view of the space where hands gesture, 1.25 m wide, for previews without a portrait."""
     return Camera(
-        origin_px=(side_px / 2, 0.18 * side_px),
-        pixels_per_metre=side_px / 1.0,
+        origin_px=(side_px / 2, 0.32 * side_px),
+        pixels_per_metre=side_px / 1.25,
         width_px=side_px,
-        height_px=side_px,
+        height_px=side_px * 3 // 8 * 2,
     )

@@ -24,17 +24,18 @@ from emo2.hands.opengl import OpenGLError, OpenGLRenderer
 from emo2.hands.raster import rasterise, to_pixels, vertex_normals
 from emo2.hands.shading import SKIN_SHEEN, shade
 from emo2.hands.stage import Window, lay_over, lay_shadow, stage
+from emo2.hands.timeline import HAND_RGB
 from emo2.hands.trails import Trails, draw_trails
 from emo2.types import NUM_HANDS, Camera, Frame, HandMotion
 
 BACKENDS = ("auto", "pyrender", "raster")
 CHUNK_FRAMES = 24
-SKIN_RGB = np.array([[0.64, 0.43, 0.33], [0.70, 0.42, 0.29]], np.float32)
+SKIN_RGB = np.array([[0.68, 0.465, 0.365], [0.73, 0.455, 0.33]], np.float32)
 """Linear albedo of the left and the right hand: alike, but told apart at a glance."""
 CUFF_RGB = np.array([[0.10, 0.22, 0.40], [0.42, 0.17, 0.10]], np.float32)
-ACCENT_RGB = np.array([[54, 144, 226], [240, 112, 60]], np.float32)
-"""Display colour, 0..255, of whatever belongs to the left and the right hand: trails, curves."""
-NAIL_RGB = np.array([1.0, 0.86, 0.84], np.float32)
+
+_CLEAR_M = 0.03
+_TRAIL_RGB = np.array(HAND_RGB, np.float32)
 
 
 def available_backend() -> tuple[str, str]:
@@ -187,8 +188,7 @@ def _paint(detail: HandDetail | None, hand: int, count: int) -> tuple[np.ndarray
     sheen = np.full(count, SKIN_SHEEN, np.float32)
     if detail is None:
         return skin, sheen
-    nail = detail.nail[hand].astype(np.float32)
-    return (skin * detail.albedo[hand]).astype(np.float32), sheen + (1 - SKIN_SHEEN) * nail
+    return skin * detail.albedo, sheen + (1 - SKIN_SHEEN) * detail.nail
 
 
 def _pyrender(mesh: HandsMesh, camera: Camera, window: Window):
@@ -219,13 +219,16 @@ def _raster(mesh: HandsMesh, camera: Camera, window: Window):
 def _lay_trails(frame: np.ndarray, paths: Trails, alpha: np.ndarray, window=...) -> None:
     drawn = alpha > 0
     beneath, share = frame[window], alpha[drawn][:, None]
-    beneath[drawn] += share * (ACCENT_RGB[paths.hand[window][drawn]] - beneath[drawn])
+    beneath[drawn] += share * (_TRAIL_RGB[paths.hand[window][drawn]] - beneath[drawn])
 
 
 def _lay_trails_over(frame: np.ndarray, paths: Trails, layer: Layer) -> None:
-    """The parts of the ribbons that pass before these hands, drawn once more over them."""
-    before = paths.depth[layer.window] < layer.depth
-    alpha = paths.alpha[layer.window] * layer.alpha * before
+    """The parts of the ribbons that pass before these hands, drawn once more over them.
+
+    They fade in over `_CLEAR_M`: the wrist itself lies inside its hand and would shimmer through.
+    """
+    before_m = np.where(layer.alpha > 0, layer.depth, 0) - paths.depth[layer.window]
+    alpha = paths.alpha[layer.window] * layer.alpha * np.clip(before_m / _CLEAR_M - 0.5, 0, 1)
     _lay_trails(frame, paths, alpha, layer.window)
 
 

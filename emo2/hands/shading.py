@@ -22,10 +22,10 @@ def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
     return x / length, y / length, z / length
 
 
-KEY_TOWARDS, KEY_RGB = _unit(-0.50, 0.78, 0.62), (1.02, 0.965, 0.89)
-FILL_TOWARDS, FILL_RGB = _unit(0.85, 0.05, 0.55), (0.19, 0.225, 0.29)
+KEY_TOWARDS, KEY_RGB = _unit(-0.42, 0.66, 0.78), (0.98, 0.93, 0.865)
+FILL_TOWARDS, FILL_RGB = _unit(0.85, 0.05, 0.55), (0.27, 0.295, 0.345)
 RIM_TOWARDS, RIM_RGB = _unit(0.35, 0.80, -0.45), (0.42, 0.44, 0.50)
-SKY_RGB, GROUND_RGB = (0.205, 0.215, 0.24), (0.125, 0.105, 0.098)
+SKY_RGB, GROUND_RGB = (0.255, 0.262, 0.285), (0.165, 0.142, 0.135)
 """Light from all around: from above, from below."""
 SCATTER_RGB = (0.34, 0.15, 0.10)
 """How far past the terminator light reaches inside skin: red the farthest."""

@@ -78,7 +78,7 @@ def _ribbon(
     _stroke(
         pixels.astype(np.float32),
         np.maximum(radius_px, 0.6).astype(np.float32),
-        (opacity * young**1.4).astype(np.float32),
+        (opacity * young**1.2).astype(np.float32),
         drawn,
         hand,
         trails.alpha,
