@@ -13,6 +13,7 @@ from emo2.types import HandMotion
 
 APPROACH_S = 0.25
 """How long before they would touch, hands begin to give way to each other."""
+PUSHES = 8
 
 
 def limit(motion: HandMotion, span: Span = WHOLE) -> HandMotion:
@@ -39,8 +40,7 @@ def separate(motion: HandMotion, span: Span = WHOLE, *, gap: float = 0.0) -> Han
     first = max(0, span.start - 3 * reach)
     last = min(motion.num_frames, span.stop + 3 * reach)
     places = motion.translation_m[first:last].astype(np.float64)
-    wrists = motion.quaternions[first:last, :, 0]
-    push = anatomy.separate(wrists, places)[:, 0, 0] - places[:, 0, 0]
+    push = _push(motion.quaternions[first:last, :, 0], places)
     needed = np.where(push > 0, push + 0.5 * gap, 0.0)
     if not needed[span.start - first : span.stop - first].any():
         return motion
@@ -52,3 +52,12 @@ def separate(motion: HandMotion, span: Span = WHOLE, *, gap: float = 0.0) -> Han
     moved = motion.translation_m[span.frames][:, span.indices].astype(np.float64)
     moved[..., 0] += share * sides
     return put(motion, span, translation_m=moved)
+
+
+def _push(wrists: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """How far (T,) each hand has to give way: one push moves hands that pass each other at a slant
+    only part of the way, so it is repeated."""
+    moved = places
+    for _ in range(PUSHES):
+        moved = anatomy.separate(wrists, moved)
+    return moved[:, 0, 0] - places[:, 0, 0]

@@ -17,8 +17,9 @@ from emo2.motion.rotations import (
 )
 from emo2.types import HandMotion
 
-STEPS = 2
-"""Frames on each side of a seam from which the speed there is read."""
+EXTRAPOLATE = np.array([4.0, 1.0, -2.0]) / 3
+"""The speed at a seam from the three steps on one side, the nearest first: their least-squares
+line, one step further."""
 
 
 def smooth(motion: HandMotion, span: Span = WHOLE, *, seconds: float = 0.0) -> HandMotion:
@@ -54,7 +55,7 @@ def seam(
         )
     start, stop = max(0, frame - frames), min(motion.num_frames, frame + frames)
     span = Span(start, stop, 0, tuple(hands)).within(motion)
-    window, inside = surroundings(start, stop, motion.num_frames, STEPS)
+    window, inside = surroundings(start, stop, motion.num_frames, len(EXTRAPOLATE))
     at = frame - window.start
     places = motion.translation_m[window][:, span.indices].astype(np.float64)
     turns = continuous(motion.quaternions[window][:, span.indices].astype(np.float64))
@@ -77,10 +78,15 @@ def _break(steps: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
 
     `steps` (n - 1, ...) lead from frame to frame; `at` is the first frame after the seam.
     """
-    before, after = steps[max(0, at - 1 - STEPS) : at - 1], steps[at : at + STEPS]
-    ahead = before.mean(axis=0) if len(before) else np.zeros_like(steps[0])
-    behind = after.mean(axis=0) if len(after) else np.zeros_like(steps[0])
+    ahead, behind = _speed(steps[: at - 1][::-1]), _speed(steps[at:])
     return steps[at - 1] - 0.5 * (ahead + behind), behind - ahead
+
+
+def _speed(steps: np.ndarray) -> np.ndarray:
+    """The speed to which `steps` lead, the nearest first."""
+    if len(steps) < len(EXTRAPOLATE):
+        return steps[0] if len(steps) else np.zeros(steps.shape[1:])
+    return np.tensordot(EXTRAPOLATE, steps[: len(EXTRAPOLATE)], 1)
 
 
 def _bend(distance: np.ndarray, frames: int):

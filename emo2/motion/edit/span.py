@@ -129,7 +129,7 @@ def _put_turns(
 ) -> np.ndarray:
     out = motion.quaternions.copy()
     hands = span.indices
-    inside = normalise(np.asarray(edited, dtype=np.float64))
+    inside = np.array(edited, dtype=np.float64)
     before = out[span.frames][:, hands, joints]
     full = weights >= 1
     first = int(full.argmax()) if full.any() else len(full)
@@ -137,9 +137,7 @@ def _put_turns(
     for part in (slice(0, first), slice(last, len(full))):
         if part.start < part.stop:
             inside[part] = mix(before[part], inside[part], weights[part, None, None])
-    out[span.frames.start : span.frames.stop, hands, joints] = _signed(
-        out[:, hands, joints], inside, span
-    )
+    out[span.start : span.stop, hands, joints] = _signed(out[:, hands, joints], inside, span)
     return out
 
 

@@ -1,9 +1,9 @@
 """Edits of timing inside a span: its two ends stay where they are, what is between moves in time.
 
 A warp says which moment of the original each frame shows. It is the flow of a field of velocities
-over the span that vanishes at both ends with its slope and curvature: the span's first and last
-frame stay, speed does not jump there, time never runs backwards, and the opposite amount undoes a
-warp exactly (up to the reading between frames).
+over the span that vanishes at both ends, and so does its slope: the span's first and last frame
+stay, speed does not jump there, time never runs backwards, and the opposite amount undoes a warp
+exactly (up to the reading between frames).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ SPEED_SMOOTHING_S = 0.12
 def speed(motion: HandMotion, span: Span = WHOLE, *, factor: float = 1.0) -> HandMotion:
     """Play the middle of the span `factor` times as fast, with both ends pinned.
 
-    The rate is `factor` at the middle frame, nearly that over the middle third, and 1 at the ends;
-    between them it makes up for the time that the middle saves or takes: at a factor of 2 it goes
-    down to 0.5 there, at 0.5 up to 2.
+    The rate is `factor` at the middle frame and 1 at the ends; between them it makes up for the
+    time that the middle saves or takes. At a factor of 2 the middle third plays 1.6 times as fast
+    on average and the sides go down to 0.58; at 0.5 these are 0.54 and 1.73.
     """
     span = span.within(motion)
     half = (span.stop - span.start - 1) / 2
@@ -43,7 +43,7 @@ def speed(motion: HandMotion, span: Span = WHOLE, *, factor: float = 1.0) -> Han
 
     def field(frames: np.ndarray) -> np.ndarray:
         x = (frames - span.start - half) / half
-        return half * x * (1 - np.clip(np.abs(x) ** 3, 0, 1)) ** 3
+        return half * x * (1 - np.clip(x * x, 0, 1)) ** 2
 
     return _warp(motion, span, field, np.log(factor))
 
@@ -113,7 +113,7 @@ def apexes(motion: HandMotion, span: Span = WHOLE) -> np.ndarray:
     rate = np.linalg.norm(velocity, axis=-1).max(axis=1)
     peaks, _ = find_peaks(rate, height=STROKE_M_S, prominence=0.5 * STROKE_M_S)
     arrivals = []
-    for peak, end in zip(peaks, [*peaks[1:], len(rate)], strict=True):
+    for peak, end in zip(peaks, [*peaks, len(rate)][1:], strict=True):
         after = rate[peak:end]
         stops = np.flatnonzero(after < STOPPED * after[0])
         arrivals.append(span.start + peak + (stops[0] if len(stops) else after.argmin()))

@@ -1,0 +1,551 @@
+"""The laws of edits: what does nothing, what is undone, what stays, what never jumps."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from motions import same, smooth_motion
+
+from emo2.hands.limits import LIMITS_DEG, finger_angles
+from emo2.hands.shapes import SHAPES, finger_quaternions, handshape
+from emo2.motion import anatomy
+from emo2.motion.edit import OPERATIONS, Span, apply
+from emo2.motion.edit.presets import PRESETS
+from emo2.motion.edit.warp import apexes
+from emo2.motion.rest import rest_pose
+from emo2.motion.rotations import angle_between, from_axis_angle, mirror, multiply
+from emo2.types import HandMotion
+
+laws = settings(deadline=None, max_examples=25, derandomize=True)
+FRAMES = 80
+BASE = smooth_motion(FRAMES)
+EXAMPLES = {
+    "amplitude": {"factor": 1.7},
+    "speed": {"factor": 1.5},
+    "smooth": {"seconds": 0.6},
+    "openness": {"amount": -0.5},
+    "handshape": {"shape": "point", "amount": 0.8},
+    "offset": {"dx": 0.03, "dy": 0.05, "dz": -0.02, "apart": 0.04},
+    "height": {"metres": 0.08},
+    "nudge": {"frames": 3},
+    "style": {"style": "keynote"},
+    "limit": {},
+    "separate": {},
+    "mirror": {},
+    "swap": {},
+    "show": {},
+    "hide": {},
+    "hold": {},
+    "rest": {},
+}
+"""Every operation that takes any span, with values that change the base."""
+OTHERS = (
+    {"op": "paste", "start": 40, "from_start": 5, "from_stop": 30},
+    {"op": "key", "frame": 40, "place": [0.2, 0.0, 0.3], "wrist": [1, 0.2, 0, 0], "shape": "ok"},
+    {"op": "seam", "frame": 40},
+    {"op": "snap", "start": 10, "stop": 70, "onset_s": 1.6},
+    {"op": "trim", "start": 10, "stop": 60},
+    {"op": "resample", "fps": 30},
+)
+FADING = [name for name in EXAMPLES if "fade" in OPERATIONS[name].all_parameters]
+
+
+@st.composite
+def spans(draw):
+    start = draw(st.integers(0, FRAMES - 14))
+    stop = draw(st.integers(start + 13, FRAMES))
+    hands = draw(st.sampled_from([["left"], ["right"], ["left", "right"]]))
+    return {"start": start, "stop": stop, "fade": draw(st.integers(0, 12)), "hands": hands}
+
+
+def operation(name, span, **values):
+    known = OPERATIONS[name].all_parameters
+    span = {key: value for key, value in span.items() if key in known}
+    return {"op": name, **span, **(values or EXAMPLES.get(name, {}))}
+
+
+def difference(a: HandMotion, b: HandMotion) -> tuple[float, float]:
+    """The largest distance [m] and angle [rad] between two motions."""
+    places = np.abs(a.translation_m.astype(float) - b.translation_m).max()
+    angles = angle_between(a.quaternions.astype(float), b.quaternions.astype(float))
+    return places, angles.max()
+
+
+def steps(motion: HandMotion) -> tuple[np.ndarray, np.ndarray]:
+    """From frame to frame: distances [m] (T - 1, 2) and angles [rad] (T - 1, 2, 16)."""
+    turns = motion.quaternions.astype(float)
+    places = np.linalg.norm(np.diff(motion.translation_m.astype(float), axis=0), axis=-1)
+    return places, angle_between(turns[1:], turns[:-1])
+
+
+def test_examples_cover_the_registry():
+    assert set(EXAMPLES) | {op["op"] for op in OTHERS} == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_neutral_values_change_nothing_to_the_bit(name):
+    neutral = {p.name: p.neutral for p in OPERATIONS[name].parameters if p.neutral is not None}
+    if neutral:
+        given = {"style": "grander", "amount": 0.0} if name == "style" else neutral
+        for span in ({}, {"start": 5, "stop": 60}):
+            assert same(apply(BASE, [{"op": name, **span, **given}]), BASE)
+    assert neutral or name in (
+        *("mirror", "swap", "show", "hide", "hold", "rest", "paste", "snap", "key", "limit"),
+        *("separate", "seam", "trim", "resample"),
+    )
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@laws
+@given(spans())
+def test_outside_its_span_and_hands_an_edit_changes_nothing(name, span):
+    edited = apply(BASE, [operation(name, span)])
+    inside = np.zeros((FRAMES, 2), bool)
+    for hand, word in enumerate(("left", "right")):
+        inside[span["start"] : span["stop"], hand] = word in span["hands"] or name == "swap"
+    assert np.array_equal(edited.quaternions[~inside], BASE.quaternions[~inside])
+    assert np.array_equal(edited.translation_m[~inside], BASE.translation_m[~inside])
+    assert np.array_equal(edited.visible[~inside], BASE.visible[~inside])
+    whole = span["stop"] - span["start"] == FRAMES and len(span["hands"]) == 2
+    assert np.array_equal(edited.betas, BASE.betas) or (name == "mirror" and whole)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_change_something(name):
+    motion = BASE
+    if name == "separate":
+        motion = apply(BASE, [{"op": "offset", "apart": -0.15}])
+    if name == "limit":
+        motion = apply(BASE, [{"op": "offset", "dz": 0.3}])
+    assert not same(apply(motion, [operation(name, {"start": 8, "stop": 70})]), motion)
+
+
+@pytest.mark.parametrize(
+    "given", [operation(name, {}) for name in EXAMPLES] + list(OTHERS), ids=lambda op: op["op"]
+)
+def test_every_edit_makes_a_sound_motion(given):
+    base = smooth_motion(FRAMES, seed=3)
+    before = (base.quaternions.tobytes(), base.translation_m.tobytes())
+    edited = apply(base, [given])
+    assert (base.quaternions.tobytes(), base.translation_m.tobytes()) == before
+    assert np.isfinite(edited.translation_m).all()
+    lengths = np.linalg.norm(edited.quaternions.astype(float), axis=-1)
+    assert np.abs(lengths - 1).max() < 1e-5
+    dots = (edited.quaternions[1:] * edited.quaternions[:-1]).sum(-1)
+    assert dots.min() > 0
+    assert same(apply(base, [given]), edited)
+    assert (edited.num_frames != FRAMES) == OPERATIONS[given["op"]].changes_length
+
+
+@pytest.mark.parametrize("name", FADING)
+@laws
+@given(spans())
+def test_cross_fades_never_jump(name, span):
+    """With a fade, no step is larger than the steps it leads over between, plus the way from one to
+    the other at the curve's steepest."""
+    faded = apply(BASE, [operation(name, span)])
+    hard = apply(BASE, [operation(name, span | {"fade": 0})])
+    if name == "amplitude":
+        return  # its cross-fade is in the flow: see below
+    fade = min(span["fade"], (span["stop"] - span["start"] - 1) // 2)
+    slope = 1.9 / (fade + 1)
+    inside = slice(span["start"], span["stop"] - 1)
+    largest = [
+        np.maximum(b, h).max(axis=0)
+        for b, h in zip(steps(BASE), hard_steps(hard, span), strict=True)
+    ]
+    places = np.linalg.norm(hard.translation_m.astype(float) - BASE.translation_m, axis=-1)
+    angles = angle_between(hard.quaternions.astype(float), BASE.quaternions.astype(float))
+    got_places, got_angles = steps(faded)
+    assert (got_places <= largest[0] + slope * places.max(axis=0) + 1e-6).all()
+    assert (got_angles <= largest[1] + slope * angles.max(axis=0) + 1e-4).all()
+    assert inside.stop > inside.start
+
+
+def hard_steps(motion: HandMotion, span: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Steps of a motion edited without fade, but for the two at the span's edges."""
+    places, angles = (np.array(part) for part in steps(motion))
+    for edge in (span["start"] - 1, span["stop"] - 1):
+        if 0 <= edge < len(places):
+            places[edge], angles[edge] = 0, 0
+    return places, angles
+
+
+@laws
+@given(spans(), st.floats(0.4, 2.5))
+def test_amplitude_sets_in_softly(span, factor):
+    span["fade"] = max(span["fade"], 4)
+    edited = apply(BASE, [operation("amplitude", span, factor=factor)])
+    added = edited.translation_m.astype(float) - BASE.translation_m
+    bound = (
+        1.9 / (span["fade"] + 1) * np.abs(added).max() * 2
+        + np.abs(np.diff(BASE.translation_m, axis=0)).max()
+    )
+    assert np.abs(np.diff(added, axis=0)).max() <= bound
+
+
+@laws
+@given(spans(), st.floats(0.3, 3.0))
+def test_amplitude_is_undone_by_its_inverse(span, factor):
+    there = apply(BASE, [operation("amplitude", span, factor=factor, turn=0.7)])
+    back = apply(there, [operation("amplitude", span, factor=1 / factor, turn=0.7)])
+    places, angles = difference(back, BASE)
+    assert places < 1e-5
+    assert angles < 1e-4
+
+
+@laws
+@given(spans(), st.floats(0.5, 2.0), st.floats(0.5, 2.0))
+def test_amplitudes_multiply(span, first, second):
+    two = apply(BASE, [operation("amplitude", span, factor=f) for f in (first, second)])
+    one = apply(BASE, [operation("amplitude", span, factor=first * second)])
+    places, angles = difference(two, one)
+    assert places < 1e-5
+    assert angles < 1e-4
+
+
+def test_amplitude_scales_the_quick_and_leaves_the_slow():
+    turns = 2 * np.pi * (np.arange(480) + 0.5) / 480  # swings that a mirrored end goes on with
+    slow, quick = 0.1 * np.cos(turns), 0.03 * np.cos(20 * turns)
+    base = smooth_motion(480)
+    places = np.zeros((480, 2, 3))
+    places[..., 1] = (slow + quick)[:, None]
+    base = HandMotion(base.quaternions, places, base.visible, base.betas, 24.0)
+    edited = apply(base, [{"op": "amplitude", "factor": 2.0}]).translation_m[:, 0, 1]
+    np.testing.assert_allclose(edited, slow * 2**0.028 + 2 * quick, atol=1e-4)
+
+
+@laws
+@given(spans(), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3))
+def test_offsets_are_undone_by_their_opposite(span, dy, apart):
+    there = apply(BASE, [operation("offset", span, dy=dy, apart=apart)])
+    back = apply(there, [operation("offset", span, dy=-dy, apart=-apart)])
+    assert difference(back, BASE)[0] < 1e-6
+
+
+def test_height_is_an_offset_upwards():
+    high = apply(BASE, [{"op": "height", "metres": 0.1}])
+    assert same(high, apply(BASE, [{"op": "offset", "dy": 0.1}]))
+    np.testing.assert_allclose(
+        high.translation_m[..., 1] - BASE.translation_m[..., 1], 0.1, atol=1e-6
+    )
+
+
+@laws
+@given(spans())
+def test_mirror_and_swap_twice_are_nothing(span):
+    span |= {"fade": 0, "hands": ["left", "right"]}
+    twice = apply(BASE, [operation("mirror", span)] * 2)
+    assert same(twice, BASE)
+    twice = apply(BASE, [operation("swap", span)] * 2)
+    assert difference(twice, BASE)[0] < 1e-6
+    assert np.array_equal(twice.quaternions, BASE.quaternions)
+
+
+def test_swap_keeps_the_hands_on_their_sides():
+    moved = apply(BASE, [{"op": "offset", "dx": 0.2}])
+    swapped = apply(moved, [{"op": "swap"}])
+    np.testing.assert_allclose(
+        swapped.translation_m[..., 0].mean(axis=0),
+        moved.translation_m[..., 0].mean(axis=0),
+        atol=1e-5,
+    )
+    np.testing.assert_allclose(
+        swapped.translation_m[:, 0, 1:], moved.translation_m[:, 1, 1:], atol=1e-6
+    )
+    np.testing.assert_array_equal(swapped.quaternions[:, 0], mirror(moved.quaternions[:, 1]))
+
+
+def test_one_hand_mirrored_copies_the_other():
+    copied = apply(BASE, [{"op": "mirror", "hands": ["left"]}])
+    np.testing.assert_array_equal(copied.translation_m[:, 1], BASE.translation_m[:, 1])
+    np.testing.assert_array_equal(copied.translation_m[:, 0], BASE.translation_m[:, 1] * [-1, 1, 1])
+
+
+@laws
+@given(spans(), st.sampled_from([0.5, 0.8, 1.25, 2.0]))
+def test_speed_is_undone_by_its_inverse(span, factor):
+    there = apply(BASE, [operation("speed", span, factor=factor)])
+    back = apply(there, [operation("speed", span, factor=1 / factor)])
+    places, angles = difference(back, BASE)
+    assert places < 4e-3
+    assert angles < 0.05
+
+
+@laws
+@given(st.integers(-6, 6), st.integers(-6, 6))
+def test_nudges_add_up(first, second):
+    span = {"start": 10, "stop": 70}
+    two = apply(BASE, [operation("nudge", span, frames=n) for n in (first, second)])
+    one = apply(BASE, [operation("nudge", span, frames=first + second)])
+    places, angles = difference(two, one)
+    assert places < 4e-3
+    assert angles < 0.05
+
+
+def test_a_nudge_moves_the_middle_by_whole_frames():
+    edited = apply(BASE, [{"op": "nudge", "start": 10, "stop": 71, "frames": 5}])
+    middle = slice(35, 50)
+    np.testing.assert_allclose(edited.translation_m[middle], BASE.translation_m[30:45], atol=1e-6)
+
+
+def test_speed_plays_the_middle_faster():
+    base = travelling()
+    for factor in (0.5, 2.0):
+        edited = apply(base, [{"op": "speed", "start": 20, "stop": 61, "factor": factor}])
+        rate = np.gradient(edited.translation_m[:, 0, 0].astype(float)) / 0.01
+        assert np.isclose(rate[40], factor, rtol=0.02)
+        assert (rate > 0).all()
+        assert np.abs(rate[[19, 20, 60, 61]] - 1).max() < 0.1  # no jump at the pins
+        assert np.abs(np.diff(rate)).max() < 0.25
+
+
+def travelling() -> HandMotion:
+    """A hand that moves by 1 cm a frame."""
+    places = np.zeros((80, 2, 3))
+    places[:, :, 0] = 0.01 * np.arange(80)[:, None]
+    base = smooth_motion(80)
+    return HandMotion(base.quaternions, places, base.visible, base.betas, 24.0)
+
+
+def test_snap_lands_the_apex_on_the_sound():
+    base = smooth_motion(120, seed=5)
+    span = {"start": 20, "stop": 100}
+    now = apexes(base, Span(20, 100))
+    now = now[np.abs(now - 60).argmin()]
+    for shift in (-4, -1, 3, 5):
+        onset_s = (now + shift) / 24
+        edited = apply(base, [{"op": "snap", **span, "onset_s": onset_s}])
+        landed = apexes(edited, Span(20, 100))
+        assert np.abs(landed - (now + shift)).min() <= 1.0
+        early = apply(base, [{"op": "snap", **span, "onset_s": onset_s + 0.1, "lead_s": 0.1}])
+        assert difference(early, edited)[0] < 1e-5
+
+
+def test_smoothing_has_no_phase_and_halves_a_swing_of_its_period():
+    span = {"op": "smooth", "seconds": 0.8}
+    reverse = HandMotion(
+        BASE.quaternions[::-1], BASE.translation_m[::-1], BASE.visible[::-1], BASE.betas, 24.0
+    )
+    there, back = apply(BASE, [span]), apply(reverse, [span])
+    np.testing.assert_allclose(there.translation_m[::-1], back.translation_m, atol=1e-6)
+    time = np.arange(240) / 24
+    places = np.zeros((240, 2, 3))
+    places[..., 0] = np.sin(2 * np.pi * time / 0.8)[:, None]
+    motion = smooth_motion(240)
+    motion = HandMotion(motion.quaternions, places, motion.visible, motion.betas, 24.0)
+    smoothed = apply(motion, [span]).translation_m[60:180, 0, 0]
+    np.testing.assert_allclose(smoothed, 0.5 * places[60:180, 0, 0], atol=0.01)
+
+
+def test_smoothing_takes_jitter_and_leaves_gestures():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.003, BASE.translation_m.shape)
+    turns = multiply(from_axis_angle(rng.normal(0, 0.05, (FRAMES, 2, 16, 3))), BASE.quaternions)
+    shaky = HandMotion(turns, BASE.translation_m + noise, BASE.visible, BASE.betas, 24.0)
+    smoothed = apply(shaky, [{"op": "smooth", "seconds": 0.35}])
+
+    def jerk(motion):
+        return np.abs(np.diff(motion.translation_m, 3, axis=0)).mean()
+
+    assert jerk(smoothed) < 1.1 * jerk(BASE) < 0.2 * jerk(shaky)
+    left = angle_between(smoothed.quaternions.astype(float), BASE.quaternions.astype(float)).mean()
+    assert left < 0.5 * angle_between(turns, BASE.quaternions.astype(float)).mean()
+    assert np.abs(smoothed.translation_m - BASE.translation_m).max() < 0.015
+
+
+@pytest.mark.parametrize("amount", [-1.0, -0.4, 0.4, 1.0])
+def test_openness_stays_within_what_joints_allow(amount):
+    edited = apply(BASE, [{"op": "openness", "amount": amount}])
+    np.testing.assert_array_equal(edited.quaternions[:, :, 0], BASE.quaternions[:, :, 0])
+    for hand in (0, 1):
+        angles, _ = finger_angles(edited.quaternions[:, hand], hand)
+        assert (angles > LIMITS_DEG[..., 0] - 2).all()
+        assert (angles < LIMITS_DEG[..., 1] + 2).all()
+        before, _ = finger_angles(BASE.quaternions[:, hand], hand)
+        curl = (angles[:, 1:, 3] - before[:, 1:, 3]).mean()
+        assert np.sign(curl) == -np.sign(amount)
+    if abs(amount) == 1:
+        shape = handshape("open" if amount > 0 else "fist", 0)
+        assert np.allclose(np.abs((edited.quaternions[:, 0, 1:] * shape[1:]).sum(-1)), 1, atol=1e-6)
+
+
+def test_hold_and_rest_stand_still():
+    held = apply(BASE, [{"op": "hold", "start": 20, "stop": 60, "frame": 33}])
+    core = slice(31, 49)
+    assert np.array_equal(held.translation_m[core], np.repeat(BASE.translation_m[33:34], 18, 0))
+    assert np.abs((held.quaternions[core] * BASE.quaternions[33]).sum(-1)).min() > 1 - 1e-6
+    first = apply(BASE, [{"op": "hold", "start": 20, "stop": 60}])
+    assert np.array_equal(first.translation_m[40], BASE.translation_m[20])
+    rested = apply(BASE, [{"op": "rest", "start": 20}])
+    for hand in (0, 1):
+        quaternions, place = rest_pose(hand)
+        np.testing.assert_allclose(
+            rested.translation_m[40:, hand], np.tile(place, (40, 1)), atol=1e-6
+        )
+        assert np.abs((rested.quaternions[40:, hand] * quaternions).sum(-1)).min() > 1 - 1e-6
+
+
+def test_paste_copies():
+    copied = apply(BASE, [{"op": "paste", "start": 40, "from_start": 0, "from_stop": 30}])
+    np.testing.assert_array_equal(copied.translation_m[53:57], BASE.translation_m[13:17])
+    np.testing.assert_array_equal(copied.visible[53:57], BASE.visible[13:17])
+    turned = apply(
+        BASE, [{"op": "paste", "start": 40, "from_start": 0, "from_stop": 30, "mirrored": True,
+                "hands": ["left"]}],
+    )  # fmt: skip
+    np.testing.assert_array_equal(
+        turned.translation_m[55, 0], BASE.translation_m[15, 1] * [-1, 1, 1]
+    )
+    np.testing.assert_array_equal(turned.translation_m[:, 1], BASE.translation_m[:, 1])
+
+
+def test_a_key_is_met_and_fades():
+    target = [0.2, -0.1, 0.3]
+    wrist = from_axis_angle(np.array([0.3, -0.2, 0.5]))
+    given = {"op": "key", "frame": 40, "place": target, "wrist": wrist.tolist(), "before": 10,
+             "after": 20, "shape": "point", "hands": ["left"]}  # fmt: skip
+    edited = apply(BASE, [given])
+    np.testing.assert_allclose(edited.translation_m[40, 0], target, atol=1e-6)
+    assert angle_between(edited.quaternions[40, 0, 0].astype(float), wrist) < 1e-5
+    shape = handshape("point", 0)[1:]
+    assert angle_between(edited.quaternions[40, 0, 1:].astype(float), shape).max() < 1e-5
+    outside = np.r_[0:30, 61:80]
+    assert np.array_equal(edited.quaternions[outside], BASE.quaternions[outside])
+    assert np.array_equal(edited.translation_m[:, 1], BASE.translation_m[:, 1])
+    both = apply(BASE, [given | {"hands": ["left", "right"]}])
+    np.testing.assert_allclose(both.translation_m[40, 1], np.array(target) * [-1, 1, 1], atol=1e-6)
+    assert angle_between(both.quaternions[40, 1, 0].astype(float), mirror(wrist)) < 1e-5
+    rows = np.concatenate([[[1.0, 0, 0, 0]], shape]).tolist()
+    assert difference(apply(BASE, [given | {"shape": rows}]), edited)[1] < 1e-5
+
+
+def test_a_key_keeps_the_beats_that_lie_on_it():
+    given = {"op": "key", "frame": 40, "place": [0.2, 0.1, 0.3], "hands": ["left"]}
+    edited = apply(BASE, [given])
+    added = (edited.translation_m - BASE.translation_m)[:, 0].astype(float)
+    largest = np.linalg.norm(added[40])
+    assert np.allclose(np.linalg.norm(added, axis=-1).max(), largest)
+    np.testing.assert_allclose(added[34], added[46], atol=1e-6)  # the same fade on both sides
+    assert np.abs(np.diff(added, axis=0)).max() < 1.9 / 13 * largest
+
+
+def test_a_seam_is_mended():
+    jump = np.zeros(BASE.translation_m.shape)
+    jump[40:] = [0.06, -0.05, 0.02]
+    turn = np.zeros((FRAMES, 2, 16, 3))
+    turn[40:, :, 0] = [0.3, 0.2, -0.2]
+    broken = HandMotion(
+        multiply(from_axis_angle(turn), BASE.quaternions.astype(float)),
+        BASE.translation_m + jump, BASE.visible, BASE.betas, 24.0,
+    )  # fmt: skip
+    mended = apply(broken, [{"op": "seam", "frame": 40, "frames": 10}])
+    places, angles = steps(mended)
+    usual_places, usual_angles = steps(BASE)
+    assert places[30:50].max() < usual_places.max() + 1.9 / 10 * 0.05
+    assert angles[30:50, :, 0].max() < usual_angles[:, :, 0].max() + 1.9 / 10 * 0.25
+    jerk, was, usual = (
+        np.abs(np.diff(motion.translation_m.astype(float), 3, axis=0)).max()
+        for motion in (mended, broken, BASE)
+    )
+    assert jerk < 0.15 * was
+    assert jerk < 3 * usual
+    outside = np.r_[0:30, 50:80]
+    assert np.array_equal(mended.translation_m[outside], broken.translation_m[outside])
+
+
+def test_a_seam_that_is_none_is_left_nearly_as_it_is():
+    places, angles = difference(apply(BASE, [{"op": "seam", "frame": 40}]), BASE)
+    assert places < 4e-3
+    assert angles < 0.04
+
+
+def test_limit_leaves_nothing_impossible():
+    rng = np.random.default_rng(2)
+    wild = multiply(from_axis_angle(rng.normal(0, 1.0, (1, 2, 16, 3))), BASE.quaternions)
+    far = HandMotion(wild, BASE.translation_m * 1.8, BASE.visible, BASE.betas, 24.0)
+    limited = apply(far, [{"op": "limit"}])
+    bend = anatomy.bend_angle(limited.quaternions[:, :, 0], limited.translation_m)
+    assert bend.max() < anatomy.MAX_BEND_RAD + 1e-3
+    for hand in (0, 1):
+        angles, _ = finger_angles(limited.quaternions[:, hand], hand)
+        assert (angles > LIMITS_DEG[..., 0] - 0.1).all()
+        assert (angles < LIMITS_DEG[..., 1] + 0.1).all()
+
+
+def test_hands_that_cross_are_parted_without_a_corner():
+    crossed = apply(BASE, [{"op": "offset", "start": 30, "stop": 50, "fade": 8, "apart": -0.17}])
+    wrists = crossed.quaternions[:, :, 0]
+    push = anatomy.separate(wrists, crossed.translation_m)[:, 0, 0] - crossed.translation_m[:, 0, 0]
+    assert push.max() > 0.01
+    parted = apply(crossed, [{"op": "separate"}])
+    left = anatomy.separate(wrists, parted.translation_m)[:, 0, 0] - parted.translation_m[:, 0, 0]
+    assert left.max() < 1e-3
+    added = (parted.translation_m - crossed.translation_m)[:, 0, 0]
+    assert np.abs(np.diff(added, 2)).max() < 0.5 * np.abs(np.diff(push, 2)).max()
+    one = apply(crossed, [{"op": "separate", "hands": ["right"]}])
+    assert np.array_equal(one.translation_m[:, 0], crossed.translation_m[:, 0])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_manners_grow_with_their_amount(name):
+    def change(amount):
+        return difference(apply(BASE, [{"op": "style", "style": name, "amount": amount}]), BASE)
+
+    assert 0 < change(0.3)[0] < change(1.0)[0] < 0.25
+
+
+@pytest.mark.parametrize("fps", [12.0, 25.0, 30.0, 48.0, 60.0, 120.0])
+def test_resampling_follows_the_movement(fps):
+    seconds = 4.0
+    slow, reference = smooth_motion(96, seed=1), smooth_motion(round(seconds * fps), 1, fps=fps)
+    got = apply(slow, [{"op": "resample", "fps": fps}])
+    assert got.fps == fps
+    assert got.num_frames == reference.num_frames
+    assert np.array_equal(got.quaternions[0], slow.quaternions[0])
+    inner = slice(int(0.1 * fps), int((seconds - 0.2) * fps))
+    places = np.abs(got.translation_m - reference.translation_m)[inner]
+    turns = angle_between(got.quaternions.astype(float), reference.quaternions.astype(float))
+    assert places.max() < 1e-3
+    assert turns[inner].max() < 0.01
+    if fps % 24 == 0:
+        every = int(fps / 24)
+        assert np.array_equal(got.translation_m[::every], slow.translation_m)
+        assert np.array_equal(got.quaternions[::every], slow.quaternions)
+
+
+def test_handshapes_of_the_library_are_reached():
+    for name in SHAPES:
+        edited = apply(BASE, [{"op": "handshape", "shape": name}])
+        for hand in (0, 1):
+            target = finger_quaternions(SHAPES[name], hand)[1:]
+            turned = angle_between(edited.quaternions[:, hand, 1:].astype(float), target)
+            assert turned.max() < 1e-5
+
+
+def test_half_a_turn_apart_a_cross_fade_does_not_flip():
+    """Palm up pasted over palm down, by way of exactly opposite wrists."""
+    frames = 60
+    turn = np.zeros((frames, 2, 16, 3))
+    turn[:30, :, 0, 0] = np.linspace(0.0, 0.3, 30)[:, None]
+    turn[30:, :, 0, 0] = np.linspace(np.pi - 0.1, np.pi + 0.1, 30)[:, None]
+    base = smooth_motion(frames)
+    base = HandMotion(from_axis_angle(turn), base.translation_m, base.visible, base.betas, 24.0)
+    edited = apply(
+        base, [{"op": "paste", "start": 30, "from_start": 0, "from_stop": 30, "fade": 14}]
+    )
+    assert steps(edited)[1][31:58, :, 0].max() < np.pi * 1.9 / 14 + 0.1
+
+
+def test_ten_minutes_need_no_more_memory_than_a_few_copies():
+    motion = smooth_motion(24 * 60 * 2)
+    size = motion.quaternions.nbytes + motion.translation_m.nbytes
+    operations = [operation(name, {}) for name in EXAMPLES if name != "nudge"]
+    tracemalloc.start()
+    edited = apply(motion, operations)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert edited.num_frames == motion.num_frames
+    assert peak < 14 * size
