@@ -24,7 +24,8 @@ from emo2.errors import InputError, MissingCheckpoint
 from emo2.hands.arm import template_command
 from emo2.hands.skeleton import PARENTS
 from emo2.motion.formats.arrays import plain_array, read_npz
-from emo2.motion.formats.unpickling import ARRAYS, Node, NodeClass, load_pickle
+from emo2.motion.formats.stand_ins import ARRAYS, Node, NodeClass
+from emo2.motion.formats.unpickling import load_pickle
 from emo2.types import NUM_HANDS
 
 NAMES = ("MANO_LEFT", "MANO_RIGHT")

@@ -11,7 +11,9 @@ import numpy as np
 from emo2.errors import InputError
 from emo2.motion.formats.unpickling import BROKEN, MAX_BYTES
 
-MAX_FRAMES = 1_000_000
+MAX_FRAMES = 200_000
+MAX_NUMBERS = MAX_BYTES // 8
+MAX_NESTING = 8
 _ANY = "T"
 
 
@@ -78,8 +80,11 @@ def numbers(
         raise InputError(argument, rule, f"a {type(source[name]).__name__} in {path}", remedy)
     lengths = tuple(n for n in array.shape if n != 1)
     fitted = _fit(array.shape, lengths, shape)
-    if fitted is None or max(fitted, default=1) > MAX_FRAMES:
+    if fitted is None:
         raise InputError(argument, rule, f"shape {array.shape} in {path}", remedy)
+    if max(fitted, default=1) > MAX_FRAMES:
+        rule, remedy = f"must have at most {MAX_FRAMES} frames", "Cut it into pieces."
+        raise InputError(argument, rule, f"{array.shape} in {path}", remedy)
     array = array.reshape(fitted).astype(np.float64)
     if array.size == 0:
         raise InputError(argument, "must hold at least one frame", f"none in {path}", remedy)
@@ -93,11 +98,11 @@ def numbers(
 def plain_array(value: object) -> np.ndarray | None:
     """Real numbers as an array, without a copy of arrays; None for anything else."""
     if isinstance(value, list | tuple):
-        if _count(value, 0) > MAX_BYTES // 8:
+        if _count(value, 0) > MAX_NUMBERS:
             return None
         try:
             value = np.array(value)
-        except (ValueError, TypeError):  # ragged
+        except (ValueError, TypeError, OverflowError):  # ragged
             return None
     if isinstance(value, int | float | np.generic):
         value = np.array(value)
@@ -107,15 +112,18 @@ def plain_array(value: object) -> np.ndarray | None:
 
 
 def _count(value: object, depth: int) -> int:
-    """How many numbers nested lists hold; a list may hold another many times over."""
-    if not isinstance(value, list | tuple):
-        return value.size if isinstance(value, np.ndarray) else 1
-    if depth > 8:
-        return MAX_BYTES
+    """How many numbers nested lists hold, which may hold one list many times over; too many where
+    there is anything else in them."""
+    if isinstance(value, np.ndarray):
+        return value.size
+    if isinstance(value, int | float | np.generic):
+        return 1
+    if not isinstance(value, list | tuple) or depth > MAX_NESTING:
+        return MAX_NUMBERS + 1
     total = 0
     for item in value:
         total += _count(item, depth + 1)
-        if total > MAX_BYTES:
+        if total > MAX_NUMBERS:
             break
     return total
 

@@ -37,7 +37,8 @@ from emo2.motion.formats.echomimic_person import (
 )
 from emo2.motion.formats.keypoints import lift_import
 from emo2.motion.formats.report import Context, Imported
-from emo2.motion.formats.unpickling import ARRAYS, OBJECT_ARRAYS, load_pickle
+from emo2.motion.formats.stand_ins import ARRAYS, OBJECT_ARRAYS
+from emo2.motion.formats.unpickling import load_pickle
 from emo2.motion.formats.usable import check_writable
 from emo2.motion.lift import Track
 from emo2.motion.lift.bones import MIRROR, Bones, hand_points

@@ -17,7 +17,8 @@ import numpy as np
 
 from emo2.errors import InputError
 from emo2.motion.formats.arrays import numbers, plain_array, read_npz
-from emo2.motion.formats.unpickling import ARRAYS, TENSORS, load_pickle
+from emo2.motion.formats.stand_ins import ARRAYS, TENSORS
+from emo2.motion.formats.unpickling import load_pickle
 from emo2.motion.rotations import from_axis_angle, from_matrix
 from emo2.types import NUM_BETAS, NUM_JOINTS
 
@@ -149,7 +150,7 @@ def _items(held: object, frame: int | None) -> Iterator[tuple[int, object]]:
             yield (index if frame is None else frame), value
     elif isinstance(held, Mapping):
         keys = [k for k, value in held.items() if _holds_hands(value) or value is None]
-        numbered = {key: re.findall(r"\d+", str(key)) for key in keys}
+        numbered = {key: re.findall(r"\d{1,12}", str(key)) for key in keys}
         known = all(numbered.values()) and len({d[-1] for d in numbered.values()}) == len(keys)
         keys.sort(key=(lambda k: int(numbered[k][-1])) if known else str)
         for index, key in enumerate(keys):

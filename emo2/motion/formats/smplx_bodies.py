@@ -22,7 +22,8 @@ from emo2.motion.formats.arrays import names_in, numbers, plain_array, read_npy,
 from emo2.motion.formats.body_frame import to_body_frame
 from emo2.motion.formats.report import Context, Imported, ImportReport
 from emo2.motion.formats.smplx_skeleton import NUM_BODY_JOINTS, pose_arms
-from emo2.motion.formats.unpickling import ARRAYS, TENSORS, load_pickle
+from emo2.motion.formats.stand_ins import ARRAYS, TENSORS
+from emo2.motion.formats.unpickling import load_pickle
 from emo2.motion.rotations import continuous, from_axis_angle, to_axis_angle
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREADTH_M, HandMotion
 

@@ -51,7 +51,8 @@ def rebuild_tensor(
     count = math.prod(size)
     flat = _array(torch.empty(0, dtype=storage.dtype).set_(storage))
     if count > MAX_NUMBERS or (count and last >= len(flat)):
-        raise pickle.UnpicklingError(f"a torch tensor of size {tuple(size)!r:.60} beyond its data")
+        claim = f"{tuple(size)}"[:60]
+        raise pickle.UnpicklingError(f"a torch tensor of size {claim} beyond its data")
     if not count:
         return np.empty(size, flat.dtype)
     steps = [step * flat.itemsize for step in stride]

@@ -4,7 +4,7 @@ A pickle is a program: it may name any function and call it. Here every name it 
 table, and what the name stands for is never the function itself but a stand-in of ours that checks
 its arguments: arrays are made from the bytes that are there, foreign objects become `Node`s, torch
 is asked for weights only. Everything else is refused before it happens. Known classes come in
-tables that are added up: `ARRAYS`, `ARRAYS | TENSORS`, `ARRAYS | {("chumpy.ch", "Ch"): ...}`.
+tables that are added up: `ARRAYS`, `{**ARRAYS, **TENSORS}` and a reader's own (`stand_ins`).
 
 Python-2 and Python-3 pickles of protocols 0 to 5, joblib's dumps (plain or zlib) and torch's zip
 archives are read.
@@ -28,6 +28,7 @@ from emo2.motion.formats.stand_ins import (
     NDARRAY,
     DType,
     Node,
+    ObjectDType,
     Refused,
     Stand,
     checked_array,
@@ -53,7 +54,6 @@ BROKEN = (
     RuntimeError,
 )
 """What reading a truncated or forged file raises."""
-_KEYS = (str, int, float, bool, type(None))
 _REMEDY = (
     "Nothing in it was run. Use the file as its tool wrote it, or save the arrays with numpy.savez."
 )
@@ -104,7 +104,7 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
         if "numpy_array_alignment_bytes" in state:
             self.read(self.read(1)[0])
         shape, dtype = state["shape"], state["dtype"]
-        if state.get("subclass") is not _NDARRAY or not isinstance(dtype, DType):
+        if state.get("subclass") is not NDARRAY or not isinstance(dtype, DType):
             raise Refused("a joblib array of objects")
         size = math.prod(shape) * dtype.numpy().itemsize
         data = self.read(size) if 0 <= size <= MAX_BYTES else b""
@@ -129,7 +129,7 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
     def _put(self, target: object, values: list) -> None:
         if type(target) is not dict:
             raise Refused(f"it sets items of a {type(target).__name__}")
-        target.update(_pair(pair) for pair in zip(values[::2], values[1::2], strict=True))
+        target.update(checked_pair(pair) for pair in zip(values[::2], values[1::2], strict=True))
 
     def refuse(self) -> None:
         """Any other opcode."""
@@ -142,13 +142,6 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
         if len(data) != size:
             raise EOFError("the file ends within an array")
         self.append(bytearray(data))
-
-
-def _pair(pair: tuple) -> tuple:
-    key, value = pair
-    if type(key) not in _KEYS or (type(key) is int and abs(key) >= 1 << 63):
-        raise Refused(f"a dictionary with a {type(key).__name__} as key")
-    return key, value
 
 
 _UNUSED = (
@@ -179,9 +172,8 @@ def load_pickle(
     """What the pickle at `path` holds, in plain Python, NumPy arrays and `Node`s.
 
     `allowed` maps (module, name), as the file writes them, to stand-ins. The pickle begins at byte
-    `start`, behind another format's header. Raises `InputError`, named
-    after `argument`, for a file that is no pickle, is cut off, is too large, or asks for anything
-    that is not in the table.
+    `start`, behind another format's header. Raises `InputError`, named after `argument`, for a file
+    that is no pickle, is cut off, is too large, or asks for anything that is not in the table.
     """
     path = Path(path)
     try:
