@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from emo2.errors import InputError
+from emo2.hands.model import HandModel
 from emo2.media import frame_count
+from emo2.pipeline import DEMO_CHECKPOINT
 from emo2.types import Camera, HandMotion, Portrait, Progress
 
 HEIGHT, WIDTH = 96, 64
@@ -27,6 +30,11 @@ class FakePipeline:
         self.step_s = step_s
         self.running = 0
         self.most_at_once = 0
+
+    @cached_property
+    def hand_model(self):
+        """The real one: files for other programs hold real hands."""
+        return HandModel.from_pretrained(DEMO_CHECKPOINT / "hands")
 
     def analyse(self, image: np.ndarray) -> Portrait:
         if image.mean() < 16:

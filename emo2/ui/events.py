@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -31,6 +32,12 @@ NAME_STEPS_JS = f"""() => {{
   tabs.forEach((tab, i) => tab.setAttribute('aria-label', `${{i + 1}} ${{names[i]}}`))
 }}"""
 """Where the steps' labels are hidden for want of room, a screen reader still needs their names."""
+SAVE_FILE_JS = """(file) => {
+  if (!file) return
+  const link = document.createElement('a')
+  link.href = file.url; link.download = file.orig_name || ''
+  document.body.append(link); link.click(); link.remove()
+}"""
 PLAY_TOGETHER_JS = """() => {
   const videos = [...document.querySelectorAll('#film-side-by-side video')]
   videos.forEach((video, i) => { video.currentTime = 0; video.muted = i > 0; video.play() })
@@ -61,6 +68,12 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
 
     def hand_settings(session_id, style, own_speed, speed, seed):
         return studio.generate_hands(session_id, style, speed if own_speed else None, seed)
+
+    def taken(session_id, name):
+        result = studio.export_hands(session_id, name)
+        if isinstance(result, Path):
+            return gr.update(value=str(result)), gr.update()
+        return gr.update(value=None), words.note_html(result.hands)
 
     def picture(session_id, upload):
         # Without preprocessing, which would open the file: our reader does, behind its limits.
@@ -118,6 +131,9 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
     )
     c.hands_upload.upload(shown(lambda id: studio.begin(id, "hands")), s, **quick).then(
         watched(studio.import_hands), [s, c.hands_upload], **RENDER, **to_screen, **hidden
+    )
+    c.hands_export.click(taken, [s, c.hands_format], [c.hands_file, c.hands_note], **PRIVATE).then(
+        None, c.hands_file, None, js=SAVE_FILE_JS, **UI_ONLY, **PRIVATE
     )
     c.versions.input(shown(studio.pick_hands), [s, c.versions], **quick)
     c.approve.click(shown(studio.approve), s, **quick)

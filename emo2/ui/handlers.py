@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emo2.errors import Cancelled, InputError
@@ -24,9 +24,10 @@ from emo2.motion.formats import save_npz
 from emo2.pipeline import EMO2Pipeline
 from emo2.provenance.recipe import file_hash, film_metadata, film_recipe
 from emo2.types import NETWORK_SAMPLE_RATE_HZ, AudioClip, HandMotion
+from emo2.ui.exchange import bring, imported_meta, said, take_away
 from emo2.ui.screen import Busy, Note, Screen, Step, show
 from emo2.ui.session import Film, Hands, Session, SessionStore, Voice
-from emo2.ui.uploads import Limits, read_motion, take_portrait, take_voice
+from emo2.ui.uploads import Limits, take_portrait, take_voice
 from emo2.ui.words import refusal, spoken
 
 STOPPED = Note("Stopped. What was there before is unchanged.")
@@ -143,16 +144,29 @@ class Studio:
         yield from self._make_hands(session, imagine, label, settings)
 
     def import_hands(self, session_id: str | None, path: str | None) -> Iterator[Busy | Screen]:
-        """Hands from a motion file in place of generated ones."""
+        """Hands from a motion file of any known format in place of generated ones."""
+        session, reports = self.sessions.open(session_id), []
+
+        def read(job: Job) -> HandMotion:
+            imported = imported_meta(bring(Path(path or ""), self.limits, session, self.pipeline))
+            reports.append(imported.report)
+            return imported.motion
+
+        settings = {"uploaded": file_hash(path) if path else None}
+        for shown in self._make_hands(session, read, "uploaded motion", settings):
+            if isinstance(shown, Screen) and shown.hands.kind == "good" and reports:
+                shown = replace(shown, hands=Note(f"{shown.hands.text} {said(reports[0])}", "good"))
+            yield shown
+
+    def export_hands(self, session_id: str | None, name: str) -> Path | Screen:
+        """The hands on screen as a file of format `name`; a `Screen` that says why not."""
         session = self.sessions.open(session_id)
+        if session.shown_hands is None:
+            return show(session, hands_said=Note("There are no hands to download yet.", "refused"))
         try:
-            motion = read_motion(Path(path or ""), self.limits, session.voice, self.pipeline.fps)
+            return take_away(session.shown_hands, name, session, self.pipeline)
         except InputError as error:
-            session.job = None
-            yield show(session, hands_said=Note(refusal(error), "refused"))
-            return
-        settings = {"uploaded": file_hash(path)}
-        yield from self._make_hands(session, lambda job: motion, "uploaded motion", settings)
+            return show(session, hands_said=Note(refusal(error), "refused"))
 
     def pick_hands(self, session_id: str | None, number: int | None) -> Screen:
         """Another version was chosen from the list."""

@@ -10,6 +10,7 @@ from emo2.pipeline import RENDERERS
 from emo2.ui import words
 from emo2.ui.api import add_api
 from emo2.ui.events import RENDER, connect
+from emo2.ui.exchange import EXPORTS, UPLOADS
 from emo2.ui.handlers import Studio
 
 DAY_S = 24 * 3600
@@ -137,13 +138,21 @@ def _hands(c: SimpleNamespace, studio: Studio) -> None:
                     "Approve these hands", variant="primary", interactive=False, elem_id="approve"
                 )
                 c.to_film = gr.Button("Continue to the film", interactive=False)
-            with gr.Row():
-                c.hands_file = gr.DownloadButton(
-                    "Download motion (.npz)", size="sm", interactive=False
+            with gr.Row(equal_height=True, elem_classes="emo-seed"):
+                c.hands_format = gr.Dropdown(
+                    [(label, name) for name, label in EXPORTS.items()],
+                    value="npz",
+                    label="For other programs",
+                    scale=3,
+                    elem_id="hands-format",
                 )
-                c.hands_upload = gr.UploadButton(
-                    "Use a motion file (.npz)", size="sm", file_types=[".npz"]
+                c.hands_export = gr.Button(
+                    "Download", interactive=False, scale=1, min_width=110, elem_id="hands-export"
                 )
+            c.hands_upload = gr.UploadButton(
+                words.HANDS_UPLOAD, size="sm", file_types=UPLOADS, elem_id="hands-upload"
+            )
+            c.hands_file = gr.DownloadButton("", visible="hidden", elem_id="hands-file")
 
 
 def _film(c: SimpleNamespace, studio: Studio) -> None:

@@ -26,7 +26,7 @@ def fill(c: SimpleNamespace, screen: Screen) -> dict[Any, Any]:
         c.hands_note: words.note_html(screen.hands),
         c.hands_clip: gr.update(value=_path(screen.hands_clip), visible=has_hands),
         c.framed: gr.update(value=_path(screen.framed), visible=not has_hands),
-        c.hands_file: gr.update(value=_path(screen.hands_file), interactive=has_hands),
+        c.hands_export: gr.update(interactive=has_hands),
         c.versions: gr.update(
             choices=list(screen.versions),
             value=screen.shown_version,

@@ -11,10 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from emo2.errors import InputError
-from emo2.media import frame_count, load_audio, load_image
-from emo2.motion.formats import load_npz
+from emo2.media import load_audio, load_image
 from emo2.provenance.recipe import file_hash
-from emo2.types import Frame, HandMotion, Portrait
+from emo2.types import Frame, Portrait
 from emo2.ui.pictures import mark_portrait
 from emo2.ui.session import Session, Sitter, Voice
 
@@ -31,7 +30,7 @@ class Limits:
 
 def take_voice(session: Session, path: Path, limits: Limits) -> None:
     """Make the recording at `path` the session's voice; the same one again changes nothing."""
-    _check_size("recording", path, limits.audio_mb)
+    check_size("recording", path, limits.audio_mb)
     fingerprint = file_hash(path)
     if session.voice is not None and session.voice.fingerprint == fingerprint:
         return
@@ -44,7 +43,7 @@ def take_portrait(
     session: Session, path: Path, limits: Limits, analyse: Callable[[Frame], Portrait]
 ) -> None:
     """Make the picture at `path` the session's portrait, if `analyse` finds a person in it."""
-    _check_size("portrait", path, limits.image_mb)
+    check_size("portrait", path, limits.image_mb)
     fingerprint = file_hash(path)
     if session.sitter is not None and session.sitter.fingerprint == fingerprint:
         return
@@ -57,24 +56,8 @@ def take_portrait(
     session.sitter = Sitter(kept, path.name, portrait, framed, marked, fingerprint)
 
 
-def read_motion(path: Path, limits: Limits, voice: Voice | None, fps: float) -> HandMotion:
-    """A motion file that is long enough for `voice`."""
-    if voice is None:
-        raise InputError("motion", "needs a recording to go with", "none", "Add one in step 1.")
-    _check_size("motion", path, limits.motion_mb)
-    motion = load_npz(path)
-    needed = frame_count(voice.audio.duration_s, fps)
-    if motion.fps != fps or motion.num_frames < needed:
-        raise InputError(
-            "motion",
-            f"must have {needed} frames or more at {fps:g} per second to go with this recording",
-            f"{motion.num_frames} at {motion.fps:g}",
-            "Choose the recording it was made for, or generate new hands.",
-        )
-    return motion
-
-
-def _check_size(argument: str, path: Path, limit_mb: int) -> None:
+def check_size(argument: str, path: Path, limit_mb: int) -> None:
+    """Refuse a file of more than `limit_mb` megabytes."""
     if path.is_file() and path.stat().st_size > limit_mb * 1024**2:
         size = f"{path.stat().st_size / 1024**2:.0f} MB"
         rule = f"must be smaller than {limit_mb} MB"

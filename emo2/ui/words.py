@@ -26,6 +26,7 @@ HANDS_HELP = (
     "The hands are imagined from the sound of the speech alone. Look at them before you spend time "
     "on a film: change the style or the seed until they say what you want, then approve them."
 )
+HANDS_UPLOAD = "Use a motion file (npz, glb, bvh, SMPL-X, MANO, zipped EchoMimicV2 poses…)"
 RENDERER_LABELS = {"draft": "Draft · quick", "film": "Film · slow"}
 RENDERER_INFO = (
     "Draft moves the portrait itself and draws hands over it: a few seconds of work per second of "
