@@ -41,6 +41,8 @@ def read(path: Path, context: Context) -> Imported:
             places=places,
         )
     )
+    if hands.are_free:
+        remarks += ("what of the hands' shape moves no bone, which hands are hidden, and meta",)
     motion = HandMotion(
         quaternions=hands.quaternions,
         translation_m=hands.translation_m,

@@ -68,13 +68,13 @@ def write(motion: HandMotion, path: Path, context: Context) -> None:
             _joint(file, 0, offsets, moving, 0)
             file.write(f"MOTION\nFrames: {motion.num_frames}\n")
             file.write(f"Frame Time: {1 / motion.fps:.10f}\n")
-            angles = {bone: _degrees(rotations[:, bone]) for bone in order}
+            angles = _degrees(rotations)
             for start in range(0, motion.num_frames, CHUNK_FRAMES):
                 rows = slice(start, start + CHUNK_FRAMES)
                 columns = []
                 for bone in order:
                     columns += [CM * moving[bone][rows]] if bone in moving else []
-                    columns.append(angles[bone][rows])
+                    columns.append(angles[rows, bone])
                 np.savetxt(file, np.concatenate(columns, axis=1), fmt="%.6f")
         part.replace(path)
     finally:
@@ -119,21 +119,23 @@ def _numbers(metres: np.ndarray) -> str:
 
 
 def _degrees(quaternions: np.ndarray) -> np.ndarray:
-    """(T, 4) -> (T, 3) degrees z, y, x with R = Rz Ry Rx; of the equal triples always the one
+    """(T, B, 4) -> (T, B, 3) degrees z, y, x with R = Rz Ry Rx; of the equal triples always the one
     nearest to the frame before."""
     m = to_matrix(quaternions)
-    y = np.arcsin(np.clip(-m[:, 2, 0], -1.0, 1.0))
-    locked = np.hypot(m[:, 0, 0], m[:, 1, 0]) < 1e-9
-    # Locked, only z - x (or z + x) is defined: x = 0.
-    x = np.where(locked, 0.0, np.arctan2(m[:, 2, 1], m[:, 2, 2]))
-    z = np.where(locked, np.arctan2(-m[:, 0, 1], m[:, 1, 1]), np.arctan2(m[:, 1, 0], m[:, 0, 0]))
-    angles = np.stack([z, y, x], axis=1)
-    turned = np.stack([z + np.pi, np.pi - y, x + np.pi], axis=1)
-    out = np.empty_like(angles)
-    last = np.zeros(3)
-    for t in range(len(angles)):
-        pair = np.stack([angles[t], turned[t]])
-        pair += 2 * np.pi * np.round((last - pair) / (2 * np.pi))
-        last = pair[np.abs(pair - last).sum(axis=1).argmin()]
-        out[t] = last
+    cosine = np.hypot(m[..., 0, 0], m[..., 1, 0])
+    y = np.arctan2(-m[..., 2, 0], cosine)
+    # Where y is a right angle only z - x (or z + x) is defined: x = 0.
+    locked = cosine < 1e-9
+    x = np.where(locked, 0.0, np.arctan2(m[..., 2, 1], m[..., 2, 2]))
+    free_z = np.arctan2(m[..., 1, 0], m[..., 0, 0])
+    z = np.where(locked, np.arctan2(-m[..., 0, 1], m[..., 1, 1]), free_z)
+    either = np.stack(
+        [np.stack([z, y, x], axis=-1), np.stack([z + np.pi, np.pi - y, x + np.pi], axis=-1)]
+    )
+    out = np.zeros_like(either[0])
+    last = np.zeros_like(out[0])
+    for t in range(len(out)):
+        pair = either[:, t] + 2 * np.pi * np.round((last - either[:, t]) / (2 * np.pi))
+        first_is_nearer = np.abs(pair - last).sum(axis=-1, keepdims=True).argmin(axis=0) == 0
+        last = out[t] = np.where(first_is_nearer, pair[0], pair[1])
     return np.rad2deg(out)

@@ -9,6 +9,8 @@ import numpy as np
 from emo2.motion.formats.gltf_file import GltfFile
 from emo2.motion.rotations import continuous, from_matrix, multiply, normalise, rotate, slerp
 
+ON_KEY = 1e-3
+"""How near, as a share of the time between keys, is on the key."""
 _WIDTHS = {"rotation": 4, "translation": 3, "scale": 3}
 _RESTS = {"rotation": (0.0, 0.0, 0.0, 1.0), "translation": (0.0,) * 3, "scale": (1.0,) * 3}
 
@@ -34,6 +36,8 @@ class Channel:
         before = np.clip(np.searchsorted(keys, times_s, side="right") - 1, 0, len(keys) - 2)
         span = keys[before + 1] - keys[before]
         share = (times_s - keys[before]) / span
+        # Key times are float32: what is meant to be on a key is beside it by a little.
+        share = np.where(share < ON_KEY, 0.0, np.where(share > 1 - ON_KEY, 1.0, share))
         if self.interpolation == "STEP":
             return values[np.where(share >= 1.0, before + 1, before)]
         if cubic:
@@ -45,10 +49,8 @@ class Channel:
                 + (t**3 - t**2) * span * self.values[0::3][before + 1]
             )
         elif is_rotation:
-            turned = slerp(continuous(values)[before], continuous(values)[before + 1], share)
-            # On a key, the key itself.
-            near = np.where((share < 0.5)[:, None], values[before], values[before + 1])
-            out = np.where((np.minimum(share, 1 - share) < 1e-3)[:, None], near, turned)
+            values = continuous(values)
+            out = slerp(values[before], values[before + 1], share)
         else:
             out = values[before] + share[:, None] * (values[before + 1] - values[before])
         return out

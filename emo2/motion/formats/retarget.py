@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emo2.errors import InputError
 from emo2.hands.skeleton import FIRST_JOINT
 from emo2.motion.formats.body_frame import to_body_frame
 from emo2.motion.formats.bone_names import UP_FROM, UP_TO
@@ -20,6 +21,8 @@ from emo2.motion.formats.vrm_skeleton import BONES, JOINT_BONES, SIDES
 from emo2.motion.rotations import between, conjugate, continuous, from_matrix, multiply, rotate
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREADTH_M
 
+NO_AREA = 1e-12
+"""Shoulders and spine that span no more than this, in the file's units squared, span nothing."""
 SAME_SHAPE_M = 2e-5
 """Joints that lie so near to a free hand's are a free hand's."""
 
@@ -50,12 +53,15 @@ class Hands:
     """(T, 2, 3)."""
     betas: np.ndarray
     """(2, 10): those of the free hand if the bones are its, else 0."""
+    are_free: bool
+    """Are the bones those of the free hands: a file of our own."""
     remarks: tuple[str, ...]
     """What was lost or guessed."""
 
 
 def retarget(body: Humanoid) -> Hands:
-    """The hands of a humanoid that has the bones of `needed_bones`."""
+    """The hands of a humanoid that has the bones of `needed_bones`. Raises `InputError` where its
+    shoulders are not apart."""
     bones = body.bones
     shoulders = [bones[f"{side}UpperArm"] for side in SIDES]
     wrists = [bones[f"{side}Hand"] for side in SIDES]
@@ -64,6 +70,14 @@ def retarget(body: Humanoid) -> Hands:
 
     def frame(places: np.ndarray, turns: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         up = places[:, high] - places[:, low]
+        across = places[:, shoulders[0]] - places[:, shoulders[1]]
+        if np.linalg.norm(np.cross(across, up), axis=-1).min() < NO_AREA:
+            raise InputError(
+                "motion",
+                "the skeleton must have its shoulders apart and a spine between them",
+                "bones that lie on one another",
+                "Export it with its bones' lengths.",
+            )
         return to_body_frame(places[:, shoulders], up, places[:, wrists], turns)
 
     identity = np.broadcast_to([1.0, 0, 0, 0], (1, NUM_HANDS, 4))
@@ -108,7 +122,7 @@ def retarget(body: Humanoid) -> Hands:
             remarks.append("its rest pose was brought to ours by the directions of its bones")
     if absent:
         remarks.append(f"{len(absent)} finger joints that the file has not stay flat")
-    return Hands(continuous(quaternions), translation_m, betas, tuple(remarks))
+    return Hands(continuous(quaternions), translation_m, betas, is_ours, tuple(remarks))
 
 
 def _shape(rest_m: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -124,7 +138,7 @@ def _shape(rest_m: np.ndarray) -> tuple[np.ndarray, bool]:
         betas[hand] = np.linalg.lstsq(moves, difference, rcond=1e-4)[0]
         if np.abs(moves @ betas[hand] - difference).max() > SAME_SHAPE_M:
             return np.zeros((NUM_HANDS, NUM_BETAS)), False
-    return betas, True
+    return betas.round(4), True
 
 
 def _identity() -> np.ndarray:

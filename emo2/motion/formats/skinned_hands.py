@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +87,17 @@ def joint_shapes() -> np.ndarray:
 
 def free_hands(betas: np.ndarray) -> tuple[SkinnedHand, SkinnedHand]:
     """Both hands of these shapes (2, 10)."""
+    return _built(np.asarray(betas, np.float32).tobytes())
+
+
+@lru_cache(maxsize=2)
+def _built(shapes: bytes) -> tuple[SkinnedHand, SkinnedHand]:
     from emo2.hands.cuffs import Cuffs
     from emo2.hands.detail import LEVELS, HandDetail
     from emo2.hands.raster import vertex_normals
     from emo2.hands.subdivision import loop_subdivision
 
+    betas = np.frombuffer(shapes, np.float32).reshape(NUM_HANDS, NUM_BETAS)
     detail = HandDetail.from_pretrained(FREE_HANDS)
     if detail is None:
         raise _missing(FREE_HANDS)
@@ -167,8 +174,11 @@ def _correctives(
             shaped = rest + correct
             posed = operator @ (shaped + share[:, None] * ((shaped - places[joint]) @ turn.T))
             skinned = fine + fine_share[:, None] * ((fine - places[joint]) @ turn.T)
-            blends = np.eye(3) + fine_share[:, None, None] * turn
-            missed.append(np.linalg.solve(blends, (posed - skinned)[..., None])[..., 0])
+            miss = posed - skinned
+            rows = np.flatnonzero(np.abs(miss).max(axis=1) > SMALLEST_MOVE_M / 10)
+            blends = np.eye(3) + fine_share[rows, None, None] * turn
+            miss[rows] = np.linalg.solve(blends, miss[rows, :, None])[..., 0]
+            missed.append(miss)
         shapes = np.linalg.lstsq(features, np.stack(missed).reshape(len(features), -1), rcond=None)
         # As functions of the matrix: its diagonal's fall, and its part that is odd about the axis.
         x, y, z = axis
