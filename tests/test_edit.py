@@ -45,6 +45,7 @@ OTHERS = (
     {"op": "paste", "start": 40, "from_start": 5, "from_stop": 30},
     {"op": "key", "frame": 40, "place": [0.2, 0.0, 0.3], "wrist": [1, 0.2, 0, 0], "shape": "ok"},
     {"op": "seam", "frame": 40},
+    {"op": "bridge", "start": 38, "stop": 44},
     {"op": "snap", "start": 10, "stop": 70, "onset_s": 1.6},
     {"op": "trim", "start": 10, "stop": 60},
     {"op": "resample", "fps": 30},
@@ -93,7 +94,7 @@ def test_neutral_values_change_nothing_to_the_bit(name):
             assert same(apply(BASE, [{"op": name, **span, **given}]), BASE)
     assert neutral or name in (
         *("mirror", "swap", "show", "hide", "hold", "rest", "paste", "snap", "key", "limit"),
-        *("separate", "seam", "trim", "resample"),
+        *("separate", "seam", "bridge", "trim", "resample"),
     )
 
 

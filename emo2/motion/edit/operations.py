@@ -16,9 +16,10 @@ from typing import Any
 from emo2.errors import InputError
 from emo2.hands.shapes import SHAPES
 from emo2.motion.edit.amplitude import SLOW_S, TURN, amplitude
+from emo2.motion.edit.bridge import bridge
 from emo2.motion.edit.cut import paste, trim
 from emo2.motion.edit.fingers import handshape, openness
-from emo2.motion.edit.guard import limit, separate
+from emo2.motion.edit.guard import PARTS, WAYS, limit, separate
 from emo2.motion.edit.keypose import FALLOFF, key
 from emo2.motion.edit.place import height, mirror, offset, swap
 from emo2.motion.edit.presets import PRESETS
@@ -200,12 +201,18 @@ _TABLE: tuple[Operation, ...] = (
     ),
     Operation(
         "limit", "Within limits", "Nothing bends or reaches further than a body can.",
-        limit, (), _SPAN,
+        limit,
+        (Parameter("what", "choice", "What", "All, or one part of it.", "all", choices=PARTS),),
+        _SPAN,
     ),
     Operation(
-        "separate", "Keep apart", "Hands that pass through each other give way sideways.",
+        "separate", "Keep apart", "Hands that pass through each other give way.",
         separate,
-        (_number("gap", "Extra room", "Between the hands.", 0.0, 0.0, 0.2, unit="m"),),
+        (
+            _number("gap", "Extra room", "Between the hands.", 0.0, 0.0, 0.2, unit="m"),
+            Parameter("way", "choice", "Way", "Both aside, or the nearer one forward.", "sideways",
+                      choices=WAYS),
+        ),
         _SPAN,
     ),
     Operation(
@@ -217,6 +224,10 @@ _TABLE: tuple[Operation, ...] = (
                       unit="frames"),
         ),
         span_parameters(fade=None, stretch=False),
+    ),
+    Operation(
+        "bridge", "Bridge", "Lead the hands over wrong frames, from good ones to good ones.",
+        bridge, (), _PINNED,
     ),
     Operation(
         "trim", "Trim", "Keep these frames of the whole motion.",
