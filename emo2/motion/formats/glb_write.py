@@ -15,9 +15,7 @@ rotations here: where hands are follows from the arms, and hidden hands are not 
 
 from __future__ import annotations
 
-import filecmp
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,8 @@ import numpy as np
 from emo2.errors import InputError
 from emo2.motion.formats.gltf_file import ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER, GltfWriter
 from emo2.motion.formats.report import Context
-from emo2.motion.formats.skinned_hands import SkinnedHand, free_hands, free_joints
+from emo2.motion.formats.skinned_hands import LOOKS, SkinnedHand, free_hands, free_joints
+from emo2.motion.formats.sound import lay_beside
 from emo2.motion.formats.usable import check_writable
 from emo2.motion.formats.vrm_skeleton import (
     BONES,
@@ -51,13 +50,6 @@ CONVENTION = (
     "metres, y up, +z forward, T-pose at rest with the axes of the scene; origin midway between "
     "the shoulders; hand bones are MANO's wrist joints, fingers MANO's, flat hand = identity"
 )
-_SKIN = ((0.64, 0.43, 0.33), (0.70, 0.42, 0.29))
-_LOOKS = {
-    "skin": (_SKIN, 0.62),
-    "nails": (_SKIN, 0.35),
-    "cuff": (((0.10, 0.22, 0.40), (0.42, 0.17, 0.10)), 0.9),
-}
-"""Linear colours of the left and the right hand, as in the preview, and roughness."""
 _ANIMATED = np.concatenate([np.stack([UPPER_ARMS, LOWER_ARMS], axis=1), JOINT_BONES], axis=1)
 """(2, 18): the bones of each side that move."""
 
@@ -203,7 +195,7 @@ def _mesh(gltf: GltfWriter, hand: SkinnedHand, wrist_m: np.ndarray, side: int, s
 
 def _material(gltf: GltfWriter, side: int, part: str, brightest: float) -> int:
     """The material of one part of one hand."""
-    colours, roughness = _LOOKS[part]
+    colours, roughness = LOOKS[part]
     surface = {
         "baseColorFactor": [*(min(c * brightest, 1.0) for c in colours[side]), 1.0],
         "metallicFactor": 0.0,
@@ -226,7 +218,7 @@ def _finish(
         "meta": _plain(motion.meta),
     }
     if context.audio is not None:
-        facts["audio"] = _lay_beside(Path(context.audio), path)
+        facts["audio"] = lay_beside(Path(context.audio), path)
     gltf.document["scenes"] = [{"name": "hands", "nodes": roots, "extras": {"emo2": facts}}]
     gltf.document["scene"] = 0
     gltf.save(path)
@@ -239,26 +231,3 @@ def _plain(meta: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(
             "meta", "must hold JSON values", error, "Leave out what is not text or numbers."
         ) from error
-
-
-def _lay_beside(audio: Path, path: Path) -> str:
-    """Copy the sound to the file's own name with the sound's suffix; returns the copy's name."""
-    if not audio.is_file():
-        raise InputError("audio", "must be an existing file", audio, "Check the path.")
-    beside = path.with_suffix(audio.suffix.lower())
-    if beside.exists():
-        if not filecmp.cmp(audio, beside, shallow=False):
-            raise InputError(
-                "out",
-                "its sound goes beside it under the same name, and another file is there",
-                beside,
-                "Choose another name, or move that file away.",
-            )
-        return beside.name
-    part = beside.with_name(f".{beside.name}.part")
-    try:
-        shutil.copyfile(audio, part)
-        part.replace(beside)
-    finally:
-        part.unlink(missing_ok=True)
-    return beside.name

@@ -58,6 +58,12 @@ FORMATS: tuple[Format, ...] = (
         writer=f"{_HERE}.glb_write:write_vrma",
     ),
     Format(
+        "usd",
+        "skinned, animated hands (UsdSkel; needs usd-core)",
+        (".usdc", ".usda"),
+        writer=f"{_HERE}.usd:write",
+    ),
+    Format(
         "bvh",
         "BVH, ours or BEAT's",
         (".bvh",),

@@ -28,6 +28,13 @@ SMALLEST_MOVE_M = 3e-5
 """Vertices that a corrective shape moves less stay out of it."""
 _BENDS_RAD = np.deg2rad([-30.0, 20.0, 40.0, 60.0, 80.0, 100.0])
 """The angles of flexion that corrective shapes are fitted at."""
+_SKIN = ((0.64, 0.43, 0.33), (0.70, 0.42, 0.29))
+LOOKS = {
+    "skin": (_SKIN, 0.62),
+    "nails": (_SKIN, 0.35),
+    "cuff": (((0.10, 0.22, 0.40), (0.42, 0.17, 0.10)), 0.9),
+}
+"""Linear colours of the left and the right hand, as in the preview, and roughness."""
 _FILES = ("MANO_LEFT.npz", "MANO_RIGHT.npz")
 
 
