@@ -29,7 +29,7 @@ def handshape(
     if amount == 0:
         return motion
     targets = np.stack([named_handshape(shape, hand)[FINGERS] for hand in span.indices])
-    edited = np.empty((span.stop - span.start, *targets.shape))
+    edited = np.empty((span.stop - span.start, *targets.shape), np.float32)
     for part in chunks(0, len(edited)):
         frames = slice(span.start + part.start, span.start + part.stop)
         before = motion.quaternions[frames][:, span.indices, FINGERS]

@@ -129,14 +129,14 @@ def _put_turns(
 ) -> np.ndarray:
     out = motion.quaternions.copy()
     hands = span.indices
-    inside = np.array(edited, dtype=np.float64)
-    before = out[span.frames][:, hands, joints]
+    inside = np.array(edited, dtype=np.float32)
     full = weights >= 1
     first = int(full.argmax()) if full.any() else len(full)
     last = len(full) - int(full[::-1].argmax()) if full.any() else first
     for part in (slice(0, first), slice(last, len(full))):
         if part.start < part.stop:
-            inside[part] = mix(before[part], inside[part], weights[part, None, None])
+            before = out[span.frames][part][:, hands, joints]
+            inside[part] = mix(before, edited[part], weights[part, None, None])
     out[span.start : span.stop, hands, joints] = _signed(out[:, hands, joints], inside, span)
     return out
 
