@@ -146,9 +146,6 @@ def attacks(canary: Path) -> dict[str, bytes]:
         "negative array": array_state(b"J\xff\xff\xff\xff\x85"),
         "shape of other than numbers": array_state(b"]\x85"),
         "array of a tuple bomb": array_state(b"))2\x86" + b"2\x86" * 60),
-        + b"2\x86" * 60
-        + b"0"
-        + array_state(b"))2\x86" + b"2\x86" * 60),
         "array in other than bytes": array_state(b"K\x01\x85", b"]"),
         "state of a dictionary": b"}}b.",
         "state of a function": reference("numpy", "ndarray") + b"}b.",
