@@ -117,8 +117,14 @@ class EMO2Pipeline:
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The gesture styles this weight set knows."""
-        return self.stage1.styles
+        """The gesture styles this weight set knows: read from its settings, no network is loaded
+        for it."""
+        path = self.folder / "gesture" / "motion_dit" / "config.json"
+        if not path.is_file():
+            raise MissingCheckpoint(
+                "checkpoint", f"must hold {path.name} of Stage 1", path, "Fetch the set again."
+            )
+        return tuple(json.loads(path.read_text())["styles"])
 
     def analyse(self, image: np.ndarray) -> Portrait:
         """Find the person in `image` (H, W, 3) uint8 and frame them for the film."""
@@ -189,8 +195,9 @@ class EMO2Pipeline:
         trails: bool = True,
         title: str = "",
         on_step: OnStep | None = None,
-    ) -> Frame:
-        """The moments at which strokes end as one labelled picture, the timeline below."""
+    ):
+        """The moments at which strokes end on one labelled page, the timeline below:
+        `emo2.hands.contact_sheet.ContactSheet`."""
         from emo2.hands.contact_sheet import contact_sheet
 
         return contact_sheet(

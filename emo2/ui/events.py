@@ -79,11 +79,6 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
         # Without preprocessing, which would open the file: our reader does, behind its limits.
         return studio.set_portrait(session_id, upload["path"] if upload else None)
 
-    def style_choices():
-        # The styles are the checkpoint's, and reading them loads it: the page does not wait.
-        names = [(words.spoken(style), style) for style in studio.pipeline.styles]
-        return gr.update(choices=[("Automatic", ""), *names])
-
     to_screen = {"outputs": every, **PRIVATE}
     s, quick, hidden = c.session, {**to_screen, **UI_ONLY}, {"show_progress": "hidden"}
 
@@ -93,7 +88,6 @@ def connect(c: SimpleNamespace, studio: Studio, page: gr.Blocks) -> None:
     page.load(None, None, None, js=NAME_STEPS_JS, **PRIVATE)
     # The browser never sees a `gr.State`; a hidden box hands the id to its tab, for a reload.
     c.session_box.change(None, c.session_box, None, js=SAVE_SESSION_JS, **PRIVATE)
-    page.load(style_choices, None, c.style, show_progress="hidden", **PRIVATE)
 
     c.voice.change(
         shown(studio.set_voice), [s, c.voice], **LOOK, **to_screen, show_progress_on=c.voice_note

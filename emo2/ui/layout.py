@@ -115,7 +115,11 @@ def _hands(c: SimpleNamespace, studio: Studio) -> None:
         with gr.Column(scale=2, min_width=280):
             gr.Markdown(words.HANDS_HELP, elem_classes="emo-help")
             c.style = gr.Dropdown(
-                [("Automatic", "")], value="", label="Style", info=words.STYLE_INFO, elem_id="style"
+                [("Automatic", ""), *((words.spoken(s), s) for s in studio.pipeline.styles)],
+                value="",
+                label="Style",
+                info=words.STYLE_INFO,
+                elem_id="style",
             )
             c.own_speed = gr.Checkbox(False, label="Choose the speed myself")
             c.speed = gr.Slider(
