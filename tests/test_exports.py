@@ -655,6 +655,8 @@ NAMINGS = {
     "Rokoko": ("LeftHand", "LeftFinger1Metacarpal", "LeftFinger5Distal", "Hips", "Neck"),
     "VRoid": ("J_Bip_L_Hand", "J_Bip_L_Thumb1", "J_Bip_L_Little3", "J_Bip_C_Hips"),
     "Unreal": ("hand_l", "thumb_01_l", "pinky_03_l", "pelvis", "neck_01"),
+    "Biped": ("LeftWrist", "LeftFinger0", "LeftFinger42", "Hips", "Neck"),
+    "SMPL-X": ("left_wrist", "left_thumb1", "left_pinky3", "pelvis", "neck"),
     "Rigify": ("DEF-hand.L", "DEF-thumb.01.L", "DEF-f_pinky.03.L", "DEF-spine"),
 }
 
@@ -666,6 +668,8 @@ def test_bones_are_found_by_everybodys_names(naming):
         "Mixamo": ("mixamorig:LeftArm", "mixamorig:LeftForeArm"),
         "Rokoko": ("LeftArm", "LeftForeArm"),
         "VRoid": ("J_Bip_L_UpperArm", "J_Bip_L_LowerArm"),
+        "Biped": ("LeftShoulder", "LeftElbow"),
+        "SMPL-X": ("left_shoulder", "left_elbow"),
         "Unreal": ("upperarm_l", "lowerarm_l"),
         "Rigify": ("DEF-upper_arm.L", "DEF-forearm.L"),
     }.get(naming, ("leftUpperArm", "leftLowerArm"))

@@ -1,5 +1,5 @@
 """What the bones of a humanoid are called in other people's files: VRM, Mixamo, BEAT, Rokoko, VRoid
-Studio, Unreal, Rigify."""
+Studio, Unreal, Rigify, Biped, SMPL-X."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def needed_bones(bones: dict[str, int], argument: str, path: object) -> list[str
         raise InputError(
             argument,
             "the skeleton must have two hands, upper arms and a spine under names of VRM, Mixamo, "
-            "BEAT, Rokoko, VRoid, Unreal or Rigify",
+            "BEAT, Rokoko, VRoid, Unreal, Rigify, Biped or SMPL-X",
             f"{path} without {', '.join(missing)}",
             "Rename its bones as VRM 1.0 calls them.",
         )
     fingers = [BONES[k].name for k in JOINT_BONES[:, 1:].ravel()]
-    return wanted + [name for name in fingers if name in bones]
+    optional = [*(f"{side}LowerArm" for side in SIDES), *fingers]
+    return wanted + [name for name in optional if name in bones]
 
 
 def find_bones(names: Sequence[str]) -> dict[str, int]:
@@ -102,8 +103,13 @@ _ROKOKO = {
         start=1,
     )
 }
+_BIPED = {
+    finger: [f"{{side}}finger{n}{joint}" for joint in ("", "1", "2")]
+    for n, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"))
+}
 _LONG_ARM = ("{side}upperarm", "{side}lowerarm", "{side}hand")
 _MIXAMO_ARM = ("{side}arm", "{side}forearm", "{side}hand")
+_JOINTS_ARM = ("{side}shoulder", "{side}elbow", "{side}wrist")
 _LITTLE = {finger: "little" if finger == "pinky" else finger for finger in FIRST_JOINT}
 _RIGIFY = {finger: finger if finger == "thumb" else f"f{finger}" for finger in FIRST_JOINT}
 _NAMINGS = (
@@ -128,4 +134,7 @@ _NAMINGS = (
         ("upperarm{s}", "forearm{s}", "hand{s}"),
         _numbered("<f>0<n>{s}", _RIGIFY),
     ),
+    # Named by joints: 3ds Max's Biped as BVH, and SMPL-X.
+    _naming("hips chest chest2 neck head", _JOINTS_ARM, _BIPED),
+    _naming("pelvis spine1 spine2 neck head", _JOINTS_ARM, _numbered("{side}<f><n>")),
 )

@@ -24,6 +24,8 @@ from emo2.types import NUM_BETAS, NUM_HANDS, HandMotion
 MAX_FRAMES = 250_000
 """Half an hour at 120 frames per second; a file that claims more is broken."""
 LEAST_FPS, MOST_FPS = 1.0, 1000.0
+SPARSE_FPS, KEYFRAMED_FPS = 10.0, 24.0
+"""Keys rarer than the former were set by hand; what lies between them is sampled at the latter."""
 SHOWN_SCALE = 0.5
 """Between hidden (0) and shown (1)."""
 _VRM0_THUMB = {"Proximal": "Metacarpal", "Intermediate": "Proximal", "Distal": "Distal"}
@@ -121,6 +123,7 @@ def _times(
         step = float(np.median(np.diff(longest))) if len(longest) > 1 else 1 / 24
         fps = 1 / step
         fps = round(fps) if abs(fps - round(fps)) < 0.01 else fps
+        fps = fps if fps >= SPARSE_FPS else KEYFRAMED_FPS
     count = round((stop - start) * fps) + 1
     if not (LEAST_FPS / 10 <= fps <= MOST_FPS and 0 < count <= MAX_FRAMES):
         raise gltf.refuse(

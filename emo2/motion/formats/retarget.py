@@ -14,6 +14,7 @@ import numpy as np
 
 from emo2.errors import InputError
 from emo2.hands.skeleton import FIRST_JOINT
+from emo2.motion.anatomy import FOREARM_M, UPPER_ARM_M
 from emo2.motion.formats.body_frame import to_body_frame
 from emo2.motion.formats.bone_names import UP_FROM, UP_TO
 from emo2.motion.formats.skinned_hands import free_joints, joint_shapes
@@ -21,6 +22,9 @@ from emo2.motion.formats.vrm_skeleton import BONES, JOINT_BONES, SIDES
 from emo2.motion.rotations import between, conjugate, continuous, from_matrix, multiply, rotate
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREADTH_M
 
+LONG_ARMS = 1.1
+"""Figures whose arms are longer than this times ours, once their shoulders are as broad, are drawn
+with narrow shoulders; their hands would be out of everybody's reach."""
 NO_AREA = 1e-12
 """Shoulders and spine that span no more than this, in the file's units squared, span nothing."""
 SAME_SHAPE_M = 2e-5
@@ -116,6 +120,10 @@ def retarget(body: Humanoid) -> Hands:
     wrist_turns, translation_m, _ = frame(body.places, np.stack(wrist_turns, axis=1))
     quaternions[:, :, 0] = wrist_turns
     remarks = []
+    longer = to_metres * _arm_length(body) / (UPPER_ARM_M + FOREARM_M)
+    if longer > LONG_ARMS:
+        translation_m = translation_m / longer
+        remarks.append("arms long for its shoulders: places are scaled by the arms instead")
     if not is_ours:
         remarks.append("the shape of the hands, and all of the body but hands and shoulders")
         if np.isfinite(rest).any() and not np.allclose(bind[..., 0], 1.0, atol=1e-6):
@@ -123,6 +131,16 @@ def retarget(body: Humanoid) -> Hands:
     if absent:
         remarks.append(f"{len(absent)} finger joints that the file has not stay flat")
     return Hands(continuous(quaternions), translation_m, betas, is_ours, tuple(remarks))
+
+
+def _arm_length(body: Humanoid) -> float:
+    """The mean of both arms at rest, in the file's units."""
+    lengths = []
+    for side in SIDES:
+        chain = [f"{side}{part}" for part in ("UpperArm", "LowerArm", "Hand")]
+        places = body.rest_places[[body.bones[name] for name in chain if name in body.bones]]
+        lengths.append(np.linalg.norm(np.diff(places, axis=0), axis=1).sum())
+    return float(np.mean(lengths))
 
 
 def _shape(rest_m: np.ndarray) -> tuple[np.ndarray, bool]:
