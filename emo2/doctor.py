@@ -112,5 +112,7 @@ def _hands(folder: Path) -> Finding:
     except InputError as error:
         return Finding("hands", False, str(error))
     if pair.is_mano:
-        return Finding("hands", True, f"MANO's own, of {pair.folder}")
+        return Finding(
+            "hands", True, f"MANO's own, of {pair.folder}; poses count from the flat hand"
+        )
     return Finding("hands", True, f"the free hands; MANO's own go into {mano} (optional)")

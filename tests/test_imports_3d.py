@@ -214,9 +214,10 @@ def test_show_is_in_manos_principal_components(tmp_path, monkeypatch, components
     assert imported.report.source_fps == 30
 
 
-def test_show_without_mano_keeps_the_arms_and_says_so(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", [None, Path("nowhere"), FREE])
+def test_show_without_mano_keeps_the_arms_and_says_so(tmp_path, monkeypatch, folder):
     known = show_file(tmp_path / "a.pkl", write_folder(tmp_path / "mano", monkeypatch), 12)
-    imported = read_motion(tmp_path / "a.pkl", fps=None)
+    imported = read_motion(tmp_path / "a.pkl", fps=None, context=Context(mano_folder=folder))
     assert_same(imported.motion, known, fingers=False)
     angles = angle_between(imported.motion.quaternions[:, 0, 1:], handshape("relaxed", 0)[1:])
     assert angles.max() < CLOSE_RAD
@@ -367,13 +368,10 @@ def test_betas_stay_where_manos_hands_will_draw_them(tmp_path, monkeypatch):
     known = known_motion()
     np.savez(tmp_path / "a.npz", **stacked(known))
     mano = write_folder(tmp_path / "mano", monkeypatch)
-    for context in (
-        Context(mano_folder=mano),
-        Context(hand_model=HandModel.from_pretrained(mano)),
-    ):
+    for context in (Context(mano_folder=mano), Context(HandModel.from_pretrained(mano))):
         imported = check_track(tmp_path / "a.npz", known, context)
         np.testing.assert_allclose(imported.motion.betas[:, 0], [0.1, 0.2], atol=1e-6)
-    free = Context(hand_model=HandModel.from_pretrained(FREE))
+    free = Context(HandModel.from_pretrained(FREE), mano_folder=mano)
     assert not read_motion(tmp_path / "a.npz", context=free).motion.betas.any()
 
 
@@ -431,6 +429,17 @@ def test_tracks_without_places_stay_before_the_chest(tmp_path):
     np.savez(tmp_path / "a.npz", **held)
     imported = read_motion(tmp_path / "a.npz", fps=None)
     assert angle_between(imported.motion.quaternions, known.quaternions).max() < CLOSE_RAD
+    assert (imported.motion.translation_m[:, 0, 0] > 0.1).all()
+    assert any("where the hands are" in loss for loss in imported.report.lost)
+
+
+def test_places_within_crops_are_no_places(tmp_path):
+    held = stacked(known_motion())
+    whole = held.pop("pred_cam_t_full")
+    np.savez(tmp_path / "a.npz", **held, pred_cam_t=whole)
+    check_track(tmp_path / "a.npz", known_motion())
+    np.savez(tmp_path / "a.npz", **held, pred_cam_t=whole * [0.01, 0.01, 1])
+    imported = read_motion(tmp_path / "a.npz", fps=None)
     assert (imported.motion.translation_m[:, 0, 0] > 0.1).all()
     assert any("where the hands are" in loss for loss in imported.report.lost)
 

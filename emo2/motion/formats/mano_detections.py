@@ -23,7 +23,8 @@ from emo2.motion.rotations import from_axis_angle, from_matrix
 from emo2.types import NUM_BETAS, NUM_JOINTS
 
 NESTED = ("pred_mano_params", "mano_params", "wilor_preds")
-PLACES = ("pred_cam_t_full", "cam_t_full", "cam_t", "pred_cam_t", "transl", "trans")
+CROP_PLACE = "pred_cam_t"
+PLACES = ("pred_cam_t_full", "cam_t_full", "cam_t", "transl", "trans", CROP_PLACE)
 """Names of the translation from the camera, best first."""
 SIDES = ("right", "is_right")
 FRAMES = ("frame", "frames", "frame_idx", "frame_index", "frame_id")
@@ -48,6 +49,8 @@ class Detections:
     hand."""
     places: list[np.ndarray | None] = field(default_factory=list)
     """(3,) each: the translation from the camera [m], in which depth is nominal."""
+    maybe_crops: bool = False
+    """The translations may be those from each crop's own camera, which say nothing of the body."""
     betas: list[np.ndarray] = field(default_factory=list)
     """(10,) each."""
     fps: float | None = None
@@ -181,6 +184,7 @@ def _add_hands(
     betas = _rows(merged, "betas", NUM_BETAS, count, path) if "betas" in merged else None
     place = next((name for name in PLACES if merged.get(name) is not None), None)
     places = _rows(merged, place, 3, count, path) if place else None
+    found.maybe_crops |= place == CROP_PLACE
     found.quaternions += list(quaternions)
     found.right += right
     found.places += [None] * count if places is None else list(places)

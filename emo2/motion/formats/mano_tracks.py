@@ -25,6 +25,7 @@ from emo2.motion.formats.arrays import names_in
 from emo2.motion.formats.mano_detections import NESTED, SUFFIXES, Detections, read_detections
 from emo2.motion.formats.mano_person import one_person
 from emo2.motion.formats.report import Context, Imported, ImportReport
+from emo2.motion.formats.smplx_bodies import mano_pair
 from emo2.motion.rotations import continuous, mirror, multiply, slerp, to_axis_angle
 from emo2.types import (
     NUM_BETAS,
@@ -37,6 +38,8 @@ from emo2.types import (
 ASSUMED_FPS = 30.0
 NOMINAL_TO_REAL_DEPTH = 1.1 / (5000 / 256)
 """HaMeR and WiLoR suppose a focal length of 5000 / 256 picture sides; cameras have about 1.1."""
+CROPS_APART_M = 0.05
+"""Two hands nearer than this, over a whole clip, were each placed in the middle of a crop."""
 METRIC_DEPTH_M = 4.0
 """Nearer than this a depth is taken as it is."""
 CENTRE_M = np.array([0.0, -0.22, 0.28])
@@ -127,9 +130,14 @@ def _left_is_mirrored(left: np.ndarray) -> bool:
 
 def _camera_places(found: Detections, right: np.ndarray) -> np.ndarray | None:
     """Wrists (N, 3), x right, y up, z towards the camera [m], depth at a real camera's scale; None
-    where the file has no places."""
+    where the file has no places, or those of each crop's own camera."""
     if any(place is None for place in found.places):
         return None
+    across = [np.stack(found.places)[right == side, :2] for side in (False, True)]
+    if found.maybe_crops and all(map(len, across)):
+        apart = np.linalg.norm(np.median(across[0], axis=0) - np.median(across[1], axis=0))
+        if apart < CROPS_APART_M:
+            return None
     # The translation moves the whole hand, whose wrist is not its origin and stays where it is.
     wrist = np.where(right[:, None], WRIST, WRIST * _MIRROR)
     places = np.stack(found.places) + wrist
@@ -230,4 +238,6 @@ def _median_betas(found: Detections, rows: np.ndarray) -> np.ndarray:
 
 def _is_mano(context: Context) -> bool:
     """Will MANO's own hands draw this motion?"""
-    return context.mano_folder is not None or getattr(context.hand_model, "is_mano", False)
+    if context.hand_model is not None:
+        return context.hand_model.is_mano
+    return mano_pair(context) is not None

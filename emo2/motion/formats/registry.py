@@ -115,7 +115,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "mano",
         "MANO tracks (HaMeR, WiLoR)",
-        (".npz", ".pkl", ""),
+        (".npz", ".pkl", ".pt", ""),
         reader=f"{_HERE}.mano_tracks:read",
         recogniser=f"{_HERE}.mano_tracks:recognise",
     ),

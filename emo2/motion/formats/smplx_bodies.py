@@ -1,8 +1,8 @@
 """Whole-body fits in SMPL-X and SMPL-H: SHOW, TalkSHOW, BEAT2 and AMASS files become `HandMotion`s.
 
-Of the body the trunk and arms are posed (`smplx_skeleton`) to know where the wrists are, relative
-to the shoulders; the rest of it is not kept. The world's axes, a camera's that looks down or up,
-the way the person faces: none of it matters then. MANO joint order and axes are those of SMPL-X's
+Of the body the arms are posed (`smplx_skeleton`) to know where the wrists are, relative to the
+shoulders; the rest of it is not kept. The world's axes, a camera that looks up or down, the way the
+person faces: none of it matters then. MANO joint order and axes are those of SMPL-X's
 hands, so finger rotations are taken as they are, but for what they count from: the flat hand (BEAT2
 and AMASS, as MoSh++ writes them) or MANO's mean hand (SHOW and TalkSHOW).
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from emo2.errors import InputError
-from emo2.hands.mano_files import load_hands
+from emo2.hands.mano_files import HandPair, find_hands, load_hands
 from emo2.hands.shapes import handshape
 from emo2.hands.skeleton import LEFT, RIGHT
 from emo2.motion.formats.arrays import names_in, numbers, plain_array, read_npy, read_npz
@@ -70,7 +70,7 @@ def read_show(path: Path, context: Context) -> Imported:
     pelvis = numbers(fit, "global_orient", ("T", 3), path)
     joints = numbers(fit, "body_pose_axis", ("T", 63), path)
     body = np.concatenate([_as_long(pelvis, joints, path), joints], axis=1)
-    pair = load_hands(context.mano_folder) if context.mano_folder else None
+    pair = mano_pair(context)
     hands, lost = [], list(_BODY_LOST)
     for hand, side in enumerate(("left", "right")):
         name = f"{side}_hand_pose"
@@ -92,7 +92,7 @@ def read_talkshow(path: Path, context: Context) -> Imported:
     """TalkSHOW's output (.npy, 265 numbers a frame): 30 frames per second, hands as axis-angles
     about MANO's mean hand."""
     rows = numbers({"the array": read_npy(path)}, "the array", ("T", TALKSHOW_WIDTH), path)
-    pair = load_hands(context.mano_folder) if context.mano_folder else None
+    pair = mano_pair(context)
     mean = np.stack([_mean_hand(hand, pair) for hand in (LEFT, RIGHT)])
     hands = rows[:, _TALKSHOW_HANDS].reshape(-1, NUM_HANDS, 45) + mean
     convention = "SMPL-X, axis-angle in radians, a camera that looks along +z, y down; "
@@ -129,6 +129,14 @@ def read_amass(path: Path, context: Context) -> Imported:
     return _imported("amass", path, poses[:, :66], hands, fps, convention, lost)
 
 
+def mano_pair(context: Context) -> HandPair | None:
+    """MANO's own files, where the context names a folder that has them."""
+    if context.mano_folder is None or find_hands(context.mano_folder) is None:
+        return None
+    pair = load_hands(context.mano_folder)
+    return pair if pair.is_mano else None
+
+
 def _imported(
     name: str,
     path: Path,
@@ -160,7 +168,7 @@ def _imported(
     return Imported(motion, ImportReport(name, fps, convention, tuple(lost)))
 
 
-def _mean_hand(hand: int, pair) -> np.ndarray:
+def _mean_hand(hand: int, pair: HandPair | None) -> np.ndarray:
     """(45,) axis-angles of MANO's mean hand, or of our relaxed hand where MANO is not here."""
     if pair is not None:
         return pair.hands_mean[hand]

@@ -48,6 +48,7 @@ BROKEN = (
     ValueError,
     TypeError,
     LookupError,
+    AssertionError,
     AttributeError,
     ArithmeticError,
     MemoryError,
