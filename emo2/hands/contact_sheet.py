@@ -9,6 +9,7 @@ the pictures and on the timeline.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
@@ -23,8 +24,17 @@ from emo2.hands.timeline import GROUND_RGB, HAND_RGB, ONSET_RGB, TEXT_RGB, Beats
 from emo2.types import Camera, Frame, HandMotion, Progress
 
 WIDTH_PX = 1600
-MOST_CELLS = 48
 _GAP, _CAPTION, _HEADER, _TIMELINE = 12, 30, 46, 210
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """A page, and what it shows."""
+
+    image: Frame
+    """(H, WIDTH_PX, 3) uint8."""
+    frames: tuple[int, ...]
+    """The motion's frames, in the order of the pictures."""
 
 
 def choose_frames(timeline: Timeline, count: int) -> tuple[int, ...]:
@@ -55,12 +65,12 @@ def contact_sheet(
     trails: bool = True,
     title: str = "",
     on_step: Callable[[Progress], None] | None = None,
-) -> Frame:
-    """The page, (H, WIDTH_PX, 3) uint8. `count` moments, by default three or four rows of them."""
+) -> ContactSheet:
+    """The page of a motion. `count` moments, by default three or four rows of them."""
     columns = 4 if camera.width_px <= 1.15 * camera.height_px else 3
     count = (12 if columns == 3 else 16) if count is None else count
-    if not 1 <= count <= MOST_CELLS:
-        raise InputError("count", f"must lie in 1..{MOST_CELLS}", count, "16 fill a page.")
+    if count < 1:
+        raise InputError("count", "must be at least 1", count, "16 fill a page.")
     timeline = Timeline(motion, beats)
     frames = choose_frames(timeline, count)
     columns = min(columns, len(frames))
@@ -92,7 +102,7 @@ def contact_sheet(
         if on_step:
             on_step(Progress("sheet", number, len(frames)))
     _draw_timeline(page, timeline, frames)
-    return page
+    return ContactSheet(page, frames)
 
 
 def _write_header(page: Frame, motion: HandMotion, beats: Beats | None, title: str) -> None:

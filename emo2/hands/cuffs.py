@@ -41,11 +41,10 @@ class Cuffs:
 
 def _rim(faces: np.ndarray) -> np.ndarray:
     """The border's vertices in order, counter-clockwise seen from beyond the open end."""
-    halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    _, edge_of, uses = np.unique(
-        np.sort(halves, axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    following = {j: i for i, j in halves[uses[edge_of.reshape(-1)] == 1].tolist()}
+    halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2).astype(np.int64)
+    edges = halves.min(axis=1) << 32 | halves.max(axis=1)
+    _, edge_of, uses = np.unique(edges, return_inverse=True, return_counts=True)
+    following = {j: i for i, j in halves[uses[edge_of] == 1].tolist()}
     first = min(following)
     order = [first]
     while following[order[-1]] != first:

@@ -66,8 +66,9 @@ def rasterise(
     attributes = np.ascontiguousarray(attributes, dtype=np.float32)
     faces = np.ascontiguousarray(faces, dtype=np.int32)
     if len(vertices_px):
-        low = np.floor(vertices_px[:, :2].min(axis=0))
-        high = np.ceil(vertices_px[:, :2].max(axis=0))
+        across_down = np.ascontiguousarray(vertices_px[:, :2].T)
+        low = np.floor(across_down.min(axis=1))
+        high = np.ceil(across_down.max(axis=1))
         left, top = (int(v) for v in np.clip(low, 0, (width, height)))
         right, bottom = (int(v) for v in np.clip(high, 0, (width, height)))
     else:

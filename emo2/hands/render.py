@@ -25,7 +25,7 @@ from emo2.hands.raster import rasterise, to_pixels, vertex_normals
 from emo2.hands.shading import SKIN_SHEEN, shade
 from emo2.hands.stage import Window, lay_over, lay_shadow, stage
 from emo2.hands.timeline import HAND_RGB
-from emo2.hands.trails import Trails, draw_trails
+from emo2.hands.trails import Trails, draw_trails, lay_trails
 from emo2.types import NUM_HANDS, Camera, Frame, HandMotion
 
 BACKENDS = ("auto", "pyrender", "raster")
@@ -95,13 +95,14 @@ def _frames(motion, hands, camera, backdrop, frames, trails, ghost) -> Iterator[
             layers = hands.draw(vertices[t - first], motion.visible[t])
             paths = draw_trails(motion, camera, t, ghost=ghost) if trails else None
             if paths is not None:
-                _lay_trails(frame, paths, paths.alpha)
+                lay_trails(frame, _TRAIL_RGB, paths.alpha, paths.hand)
             for layer in layers:
                 lay_shadow(frame, layer.alpha, layer.window)
                 lay_over(frame, layer.colour, layer.alpha, layer.window)
                 if paths is not None:
                     _lay_trails_over(frame, paths, layer)
-            yield (np.clip(frame, 0.0, 255.0) + 0.5).astype(np.uint8)
+            frame += 0.5  # every layer is a mean of colours in 0..255: nothing to clip
+            yield frame.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class _Hands:
         """The layers of posed hands (2, 778, 3), farthest first."""
         smooth = self._subdivide(vertices)
         layers = []
-        for together in _apart(smooth, np.flatnonzero(visible).tolist(), self.camera):
+        for together in _apart(vertices, np.flatnonzero(visible).tolist(), self.camera):
             mesh = self._assemble(smooth, together)
             if (window := _window(mesh.vertices, self.camera)) is not None:
                 colour, alpha, depth = self._backend(mesh, self.camera, window)
@@ -216,12 +217,6 @@ def _raster(mesh: HandsMesh, camera: Camera, window: Window):
     return colour, coverage, depth
 
 
-def _lay_trails(frame: np.ndarray, paths: Trails, alpha: np.ndarray, window=...) -> None:
-    drawn = alpha > 0
-    beneath, share = frame[window], alpha[drawn][:, None]
-    beneath[drawn] += share * (_TRAIL_RGB[paths.hand[window][drawn]] - beneath[drawn])
-
-
 def _lay_trails_over(frame: np.ndarray, paths: Trails, layer: Layer) -> None:
     """The parts of the ribbons that pass before these hands, drawn once more over them.
 
@@ -229,10 +224,10 @@ def _lay_trails_over(frame: np.ndarray, paths: Trails, layer: Layer) -> None:
     """
     before_m = np.where(layer.alpha > 0, layer.depth, 0) - paths.depth[layer.window]
     alpha = paths.alpha[layer.window] * layer.alpha * np.clip(before_m / _CLEAR_M - 0.5, 0, 1)
-    _lay_trails(frame, paths, alpha, layer.window)
+    lay_trails(frame[layer.window], _TRAIL_RGB, alpha, paths.hand[layer.window])
 
 
-def _apart(smooth: np.ndarray, hands: list[int], camera: Camera) -> list[list[int]]:
+def _apart(vertices: np.ndarray, hands: list[int], camera: Camera) -> list[list[int]]:
     """Hands that are far apart in the picture are drawn one by one, the farther first; others in
     one depth buffer.
 
@@ -241,12 +236,12 @@ def _apart(smooth: np.ndarray, hands: list[int], camera: Camera) -> list[list[in
     """
     if len(hands) < NUM_HANDS:
         return [[h] for h in hands]
-    pixels = camera.project(smooth)
+    pixels = camera.project(vertices)
     margin = 0.5 * np.ptp(pixels, axis=1).max()  # room for cuffs
     low, high = pixels.min(axis=1) - margin / 2, pixels.max(axis=1) + margin / 2
     if np.all((low[0] < high[1]) & (low[1] < high[0])):
         return [hands]
-    return [[h] for h in sorted(hands, key=lambda h: smooth[h, :, 2].mean())]
+    return [[h] for h in sorted(hands, key=lambda h: vertices[h, :, 2].mean())]
 
 
 def _window(vertices: np.ndarray, camera: Camera) -> Window | None:
@@ -254,10 +249,10 @@ def _window(vertices: np.ndarray, camera: Camera) -> Window | None:
 
     Sizes go in steps of 32 pixels, so that OpenGL's frame buffer is not made anew with every frame.
     """
-    pixels = to_pixels(vertices, camera)[:, :2]
+    across, down = np.ascontiguousarray(to_pixels(vertices, camera)[:, :2].T)
     window = []
-    for axis, limit in ((1, camera.height_px), (0, camera.width_px)):
-        low, high = np.floor(pixels[:, axis].min()) - 1, np.ceil(pixels[:, axis].max()) + 1
+    for pixels, limit in ((down, camera.height_px), (across, camera.width_px)):
+        low, high = np.floor(pixels.min()) - 1, np.ceil(pixels.max()) + 1
         low, high = int(np.clip(low, 0, limit)), int(np.clip(high, 0, limit))
         if high <= low:
             return None

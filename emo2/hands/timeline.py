@@ -8,13 +8,16 @@ the contact sheet are made of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from emo2.hands.lettering import write
-from emo2.motion.beats import stroke_ends, wrist_speed
+from emo2.motion.beats import wrist_speed
+from emo2.motion.edit.span import HANDS, Span
+from emo2.motion.edit.warp import apexes
 from emo2.types import NUM_HANDS, HandMotion
 
 HAND_RGB = ((74, 160, 240), (248, 124, 72))
@@ -66,11 +69,7 @@ class Timeline:
         fast = float(np.percentile(seen, 99)) if len(seen) else 0.0
         self.full_scale_m_s = max(1.1 * fast, LEAST_FULL_SCALE_M_S)
         self.stroke_ends = tuple(
-            self._stroke_end(int(frame), hand, float(peak))
-            for hand in range(NUM_HANDS)
-            for frame, peak in zip(
-                *stroke_ends(np.nan_to_num(self.speed_m_s[:, hand]), motion.fps), strict=True
-            )
+            end for hand in range(NUM_HANDS) for end in self._stroke_ends(motion, hand)
         )
 
     def draw(self, start_s: float, stop_s: float, width: int, height: int) -> np.ndarray:
@@ -103,10 +102,16 @@ class Timeline:
         share = min(float(np.nan_to_num(speed_m_s)) / self.full_scale_m_s, 1.0)
         return rooms[1] - share * (rooms[1] - rooms[0])
 
-    def _stroke_end(self, frame: int, hand: int, peak_m_s: float) -> StrokeEnd:
-        frame = min(frame, self.num_frames - 1)
-        away = np.abs(self.beats.onsets_s - (frame + 0.5) / self.fps)
-        return StrokeEnd(frame, hand, peak_m_s, bool(np.any(away <= MEETING_S)))
+    def _stroke_ends(self, motion: HandMotion, hand: int) -> Iterator[StrokeEnd]:
+        begin = 0
+        for frame in apexes(motion, Span(hands=(HANDS[hand],))).astype(int):
+            speed = self.speed_m_s[begin : frame + 1, hand]
+            begin = frame
+            if not np.isfinite(speed).all():
+                continue
+            away = np.abs(self.beats.onsets_s - (frame + 0.5) / self.fps)
+            meets = bool(np.any(away <= MEETING_S))
+            yield StrokeEnd(int(frame), hand, float(speed.max()), meets)
 
     def _draw_grid(self, picture, start_s, stop_s, per_s) -> None:
         height = len(picture)

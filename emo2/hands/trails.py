@@ -124,3 +124,15 @@ def _stroke(points, radius, opacity, drawn, hand, alpha, depth, owner):
                     alpha[row, col] = value
                     depth[row, col] = points[k, 2] + u * (points[k + 1, 2] - points[k, 2])
                     owner[row, col] = hand
+
+
+@numba.njit(cache=True, nogil=True)
+def lay_trails(frame, rgb, alpha, hand):
+    """Lay ribbons of the hands' colours `rgb` (2, 3) over a float frame (h, w, 3), in place."""
+    for row in range(frame.shape[0]):
+        for col in range(frame.shape[1]):
+            share = alpha[row, col]
+            if share > 0:
+                for c in range(3):
+                    beneath = frame[row, col, c]
+                    frame[row, col, c] = beneath + share * (rgb[hand[row, col], c] - beneath)

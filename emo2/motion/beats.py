@@ -22,16 +22,11 @@ def wrist_speed(motion: HandMotion) -> np.ndarray:
 
 def motion_beats(motion: HandMotion) -> np.ndarray:
     """Moments [s] at which a hand that moved comes to a stop or turns."""
-    return stroke_ends(wrist_speed(motion).max(axis=1), motion.fps)[0] / motion.fps
-
-
-def stroke_ends(speed_m_s: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """The frames (n,) int at which strokes of this speed (T,) end, and their peak speeds (n,)."""
-    speed = gaussian_filter1d(np.asarray(speed_m_s, dtype=np.float64), 0.02 * fps)
+    speed = gaussian_filter1d(wrist_speed(motion).max(axis=1), 0.02 * motion.fps)
     peaks, _ = find_peaks(speed, height=PEAK_M_S, prominence=0.5 * PEAK_M_S)
-    ends = []
+    beats = []
     for peak, end in zip(peaks, [*peaks, len(speed)][1:], strict=True):
         after = speed[peak:end]
         slow = np.flatnonzero(after < 0.1 * speed[peak])
-        ends.append(peak + (slow[0] if len(slow) else after.argmin()))
-    return np.array(ends, dtype=int), speed[peaks]
+        beats.append(peak + (slow[0] if len(slow) else after.argmin()))
+    return np.array(beats, dtype=np.float64) / motion.fps

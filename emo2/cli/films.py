@@ -1,0 +1,105 @@
+"""Commands that gesture and film: `animate`, `gesture`, `render`; and `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from emo2.cli.inputs import open_studio, read_any_motion
+from emo2.cli.progress import Bars
+
+
+def animate(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
+    """A portrait and a recording to a film, in one go."""
+    with bars.stage("read"):
+        studio, portrait, audio = _open(arguments)
+    if arguments.motion:
+        with bars.stage("motion"):
+            motion, notes = read_any_motion(arguments, studio)
+    else:
+        with bars.stage("gesture"):
+            motion = studio.gesture(audio, on_step=bars, **_gesture_options(arguments))
+        notes = []
+    return _film(arguments, bars, studio, portrait, audio, motion, notes)
+
+
+def render(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
+    """A portrait, a recording and an approved motion to a film."""
+    with bars.stage("motion"):
+        studio = open_studio(arguments)
+        motion, notes = read_any_motion(arguments, studio)
+    with bars.stage("read"):
+        studio, portrait, audio = _open(arguments, studio)
+    return _film(arguments, bars, studio, portrait, audio, motion, notes)
+
+
+def gesture(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
+    """A recording to two hands in motion."""
+    from emo2.media import load_audio
+    from emo2.motion.formats import save_npz
+    from emo2.motion.hashing import motion_hash
+
+    with bars.stage("read"):
+        studio, audio = open_studio(arguments), load_audio(arguments.audio)
+    with bars.stage("gesture"):
+        motion = studio.gesture(audio, on_step=bars, **_gesture_options(arguments))
+    save_npz(motion, arguments.out)
+    return {
+        "frames": motion.num_frames,
+        "fps": motion.fps,
+        "duration_s": round(audio.duration_s, 4),
+        "motion": motion_hash(motion),
+        "style": motion.meta.get("style"),
+        "speed": motion.meta.get("speed"),
+    }
+
+
+def doctor(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
+    """Say what works on this machine, and what to do about what does not."""
+    from emo2.doctor import examine
+
+    findings = examine(arguments.checkpoint)
+    return {
+        "ok": all(finding.ok for finding in findings if finding.needed),
+        "findings": {finding.name: finding.detail for finding in findings},
+        "lines": [str(finding) for finding in findings],
+    }
+
+
+def _film(arguments, bars: Bars, studio, portrait, audio, motion, notes) -> dict[str, Any]:
+    from emo2.media import write_video
+    from emo2.provenance.recipe import film_metadata, film_recipe
+
+    recipe = film_recipe(
+        portrait=arguments.portrait,
+        audio=arguments.audio,
+        motion=motion,
+        renderer=arguments.renderer,
+        checkpoint=studio.folder.name,
+        seed=arguments.seed,
+    )
+    with bars.stage(arguments.renderer):
+        frames = studio.render(
+            portrait, audio, motion, renderer=arguments.renderer, seed=arguments.seed, on_step=bars
+        )
+        metadata = film_metadata(recipe)
+        written = write_video(arguments.out, frames, studio.fps, audio, metadata=metadata)
+    return {
+        "frames": written,
+        "fps": studio.fps,
+        "duration_s": round(audio.duration_s, 4),
+        "size_px": [portrait.camera.width_px, portrait.camera.height_px],
+        "notes": [*notes, *portrait.notes],
+        "recipe": recipe,
+    }
+
+
+def _open(arguments: argparse.Namespace, studio=None):
+    from emo2.media import load_audio, load_image
+
+    studio = studio or open_studio(arguments)
+    return studio, studio.analyse(load_image(arguments.portrait)), load_audio(arguments.audio)
+
+
+def _gesture_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"style": arguments.style, "speed": arguments.speed, "seed": arguments.seed}

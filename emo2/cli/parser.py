@@ -1,0 +1,179 @@
+"""All commands with their arguments."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from emo2.cli import films, motions
+from emo2.errors import InputError
+
+WORKSHOPS = {
+    "corpus": {"gesture": "emo2.training.corpus"},
+    "train": {"gesture": "emo2.training.gesture", "video": "emo2.training.video"},
+    "evaluate": {"gesture": "emo2.evaluation.gestures", "video": "emo2.evaluation.video"},
+}
+"""Commands that take their own arguments: `python -m emo2 train gesture --help`."""
+
+MOST_PICTURES = 48
+"""On a contact sheet."""
+FILM, MOTION, PICTURE = (".mp4",), (".npz",), (".png", ".jpg", ".jpeg")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with one line for an error in place of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; what it returns has `run`, the command's function."""
+    parser = Parser(prog="emo2", description="A portrait and speech become a gesturing film.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    animate = _command(commands, films.animate, out=FILM)
+    _add_film(animate)
+    _add_motion(animate, required=False, help=": used as it is")
+    _add_gesture(animate)
+    gesture = _command(commands, films.gesture, out=MOTION)
+    _add_audio(gesture, required=True)
+    _add_gesture(gesture)
+    render = _command(commands, films.render, out=FILM)
+    _add_film(render)
+    _add_motion(render, required=True)
+    render.add_argument("--seed", type=int, default=0)
+    _add_preview(_command(commands, motions.preview, out=FILM))
+    _add_edit(_command(commands, motions.edit))
+    _add_check(_command(commands, motions.check))
+    _add_convert(_command(commands, motions.convert))
+    _command(commands, films.doctor)
+    for name, modules in WORKSHOPS.items():
+        sub = commands.add_parser(name, help=f"{name}: {' or '.join(modules)}", add_help=False)
+        sub.add_argument("what", choices=modules)
+    return parser
+
+
+def _command(commands, run, out: tuple[str, ...] | None = None) -> argparse.ArgumentParser:
+    from emo2.pipeline import DEMO_CHECKPOINT
+
+    sub = commands.add_parser(
+        run.__name__, help=run.__doc__.split("\n")[0], description=run.__doc__
+    )
+    if out is not None:
+        sub.add_argument("--out", required=True, type=Path, help=f"the {out[0]} to write")
+    sub.add_argument("--checkpoint", default=DEMO_CHECKPOINT, help="a weight set's folder")
+    sub.add_argument("--json", action="store_true", help="print one line of facts at the end")
+    sub.set_defaults(run=run, endings=out or (), settle=lambda arguments: None)
+    return sub
+
+
+def _add_film(sub: argparse.ArgumentParser) -> None:
+    from emo2.pipeline import RENDERERS
+
+    _add_portrait(sub, required=True)
+    _add_audio(sub, required=True)
+    sub.add_argument("--renderer", choices=RENDERERS, default="draft")
+
+
+def _add_portrait(sub: argparse.ArgumentParser, *, required: bool = False, help: str = "") -> None:
+    sub.add_argument("--portrait", required=required, help=f"a JPEG, PNG or WebP picture{help}")
+
+
+def _add_audio(sub: argparse.ArgumentParser, *, required: bool = False, help: str = "") -> None:
+    text = f"speech in any format ffmpeg reads{help}"
+    sub.add_argument("--audio", required=required, help=text)
+
+
+def _add_gesture(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--style", help="a gesture style of the checkpoint")
+    sub.add_argument("--speed", type=float, help="0..1: the share of the corpus that moves less")
+    sub.add_argument("--seed", type=int, default=0)
+
+
+def _add_motion(sub: argparse.ArgumentParser, *, required: bool, help: str = "") -> None:
+    text = f"a motion of any format (see `gesture` and `convert`){help}"
+    sub.add_argument("--motion", type=Path, required=required, help=text)
+    _add_format(sub)
+
+
+def _add_format(sub: argparse.ArgumentParser) -> None:
+    from emo2.motion.formats import FORMATS
+
+    names = [f.name for f in FORMATS if f.reader]
+    sub.add_argument("--format", choices=names, help="the motion's format, if it must be told")
+
+
+def _add_preview(sub: argparse.ArgumentParser) -> None:
+    _add_motion(sub, required=True)
+    _add_audio(sub, help="; left out, the clip is silent")
+    _add_portrait(sub, help="; left out, a plain stage")
+    on_off = argparse.BooleanOptionalAction
+    sub.add_argument("--trails", action=on_off, help="the wrists' paths (on a sheet: default)")
+    sub.add_argument("--ghost", action="store_true", help="with the paths to come")
+    sub.add_argument("--strip", action=on_off, help="the beat strip (default: with a recording)")
+    sub.add_argument("--sheet", action="store_true", help="a contact sheet, .png or .jpg")
+    sub.add_argument("--frames", type=int, help="pictures on the sheet")
+    sub.set_defaults(settle=_settle_preview)
+
+
+def _add_edit(sub: argparse.ArgumentParser) -> None:
+    _add_motion(sub, required=False)
+    sub.add_argument("--ops", type=Path, help="a .json list of operations, or a document")
+    sub.add_argument("--out", type=Path, help="the .npz to write")
+    _add_audio(sub, help=", for snaps that look for their onset")
+    sub.add_argument(
+        "--document", type=Path, help="also save the document (.json) of what was done"
+    )
+    sub.add_argument("--list", action="store_true", help="print all operations and stop")
+    sub.set_defaults(endings=MOTION, settle=_settle_edit)
+
+
+def _add_check(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("given", nargs="?", type=Path, metavar="MOTION", help="a motion, any format")
+    _add_motion(sub, required=False)
+    _add_portrait(sub, help=": whose picture the hands must stay in")
+    sub.add_argument("--fix", type=Path, metavar="OUT", help="write the motion with all fixes")
+    sub.add_argument("--strict", action="store_true", help="warnings count as errors")
+    sub.set_defaults(settle=_settle_check)
+
+
+def _add_convert(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--from", dest="source", type=Path, required=True, help="a motion")
+    sub.add_argument("--to", type=Path, required=True, help="what to write")
+    _add_format(sub)
+    sub.add_argument(
+        "--fps", type=motions.frame_rate, default=24.0, help='frames per second, or "source"'
+    )
+    _add_portrait(sub, help=": the person whose poses a pose folder holds")
+    _add_audio(sub, help=": laid beside formats that carry sound")
+    sub.add_argument("--mano", type=Path, help="a folder with MANO's own files")
+
+
+# What the arguments of a command mean together ------------------------------------------------
+
+
+def _settle_preview(arguments: argparse.Namespace) -> None:
+    if arguments.sheet:
+        arguments.endings = PICTURE
+    elif arguments.frames is not None:
+        raise InputError("--frames", "is for contact sheets", arguments.frames, "Add --sheet.")
+    if arguments.frames is not None and not 1 <= arguments.frames <= MOST_PICTURES:
+        rule = f"must lie in 1..{MOST_PICTURES}"
+        raise InputError("--frames", rule, arguments.frames, "16 fill a page.")
+
+
+def _settle_edit(arguments: argparse.Namespace) -> None:
+    missing = [f"--{n}" for n in ("motion", "ops", "out") if getattr(arguments, n) is None]
+    if missing and not arguments.list:
+        rule, remedy = "needs --motion, --ops and --out", "Or ask for --list."
+        raise InputError("edit", rule, f"no {' and no '.join(missing)}", remedy)
+
+
+def _settle_check(arguments: argparse.Namespace) -> None:
+    named = [path for path in (arguments.given, arguments.motion) if path is not None]
+    if len(named) != 1:
+        got = " and ".join(map(str, named)) or "none"
+        raise InputError("check", "needs one motion", got, "Say: check hands.npz")
+    (arguments.motion,) = named
