@@ -16,34 +16,57 @@ the flat hand.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from emo2.errors import InputError
 from emo2.hands.skeleton import FINGERS, FIRST_JOINT, LEFT, RIGHT, finger_axes
+from emo2.hands.tables import TABLES
 from emo2.motion.rotations import from_axis_angle, from_matrix, mirror, multiply
 
-SHAPES: dict[str, np.ndarray] = {
-    name: np.array(rows, dtype=np.float64)
-    for name, rows in {
-        "flat": [[0] * 5] * 5,
-        "open": [[0, 6, -14, -4, -10],
-            [0, 9, -6, -2, 0], [0, 0, -7, -2, 0], [0, 6, -6, -2, 0], [0, 11, -4, -2, 0]],
-        "relaxed": [[14, 12, 6, 12, 16],
-            [0, 1, 20, 26, 14], [0, 0, 26, 30, 16], [0, -1, 30, 33, 18], [0, -2, 32, 32, 18]],
-        "cup": [[26, 26, 8, 14, 20],
-            [0, -2, 36, 24, 14], [0, 0, 40, 26, 14], [0, -3, 42, 27, 15], [0, -6, 43, 27, 15]],
-        "point": [[30, 36, -6, 56, 60],
-            [0, 0, 3, 5, 3], [0, 0, 88, 106, 64], [0, -3, 90, 106, 64], [0, -8, 90, 102, 62]],
-        "fist": [[24, 25, 0, 60, 58],
-            [0, -2, 84, 106, 66], [0, 0, 88, 108, 66], [0, -3, 90, 108, 66], [0, -8, 90, 104, 64]],
-        "pinch": [[46, 16, 26, 10, 0],
-            [0, 0, 60, 40, 12], [0, 0, 44, 34, 14], [0, 0, 38, 32, 14], [0, 0, 34, 28, 12]],
-        "ok": [[45, 16, 26, 11, 0],
-            [0, 0, 58, 43, 12], [0, 2, 20, 16, 8], [0, 4, 10, 12, 6], [0, 9, 2, 8, 5]],
-        "thumb_up": [[-10, -6, -34, -8, -20],
-            [0, -2, 84, 106, 66], [0, 0, 88, 108, 66], [0, -3, 90, 108, 66], [0, -8, 90, 104, 64]],
-    }.items()
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Label:
+    """A handshape in words for people."""
+
+    title: str
+    use: str
+    """When speakers use it, one line."""
+
+
+LABELS: dict[str, Label] = {
+    "flat": Label("Flat", "The neutral hand: fingers straight, nothing meant."),
+    "open": Label("Open", "Open, honest talk; the hand of most strokes and beats."),
+    "relaxed": Label("Relaxed", "Rest and small beats: fingers fall into their natural curl."),
+    "cup": Label("Cup", "Holding an idea as if it were a ball."),
+    "offer": Label("Offering", "Palm up: presenting, asking, giving the turn to somebody."),
+    "blade": Label("Blade", "Fingers together: chopping, dividing, setting limits."),
+    "steeple": Label(
+        "Steeple", "Fingertips against those of the other hand: weighing, confidence."
+    ),
+    "frame": Label("Frame", "Both hands around a box of air: size, scope, a topic."),
+    "claw": Label("Claw", "Tension, grasping at something, a big rough thing."),
+    "hold": Label("Grip", "Around a glass, a microphone, the handle of a tool."),
+    "thumb_up": Label("Thumb up", "Approval; turned over, disapproval."),
+    "fist": Label("Fist", "Strength, determination, the end of an argument."),
+    "point": Label("Pointing", "At a person, a place, or a thing just said."),
+    "one": Label("One", "Counting, “one moment”, “first of all”."),
+    "two": Label("Two", "Counting; victory and peace."),
+    "three": Label("Three", "Counting: index, middle and ring finger."),
+    "four": Label("Four", "Counting: all but the thumb."),
+    "five": Label("Five", "Counting; stop, high five: as wide as it goes."),
+    "ok": Label("OK ring", "Exactly right, approval, a fine point."),
+    "pinch": Label("Pinch", "Something small between two fingers: precision, detail."),
+    "a_little": Label("A little", "This much: a gap between thumb and index."),
+    "precision": Label("Precision grip", "A pen or a thread in three fingers: exactness."),
+    "purse": Label("Purse", "All tips together: “what do you mean?”, the essence, taste."),
+    "l_shape": Label("L", "Thumb and index square: a corner, a measure, a frame with two hands."),
+    "phone": Label("Call me", "Thumb and little finger out: telephone, “let us talk”."),
+}
+"""Title and use of every handshape, in the order in which a page offers them."""
+
+SHAPES: dict[str, np.ndarray] = {name: np.array(TABLES[name], dtype=np.float64) for name in LABELS}
 """Angles in degrees, (5, 5) per name."""
 
 _SPREAD_SIGNS = {"index": 1.0, "middle": 1.0, "ring": -1.0, "pinky": -1.0}
