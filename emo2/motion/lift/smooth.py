@@ -2,9 +2,10 @@
 Gauss-Newton on one banded system.
 
 What muscles do has a bounded jerk, so places, turns and angles pay for their third differences, in
-units of what talking hands show. It is a zero-phase filter that knows how sure each frame is: the
-less noise the points have, the less is smoothed. Frames without points are bridged; there a hand
-also pays for its speed, or a long gap would swing out.
+units of what talking hands show; the price is robust (Cauchy), so that the few fast strokes stay
+fast. It is a zero-phase filter that knows how sure each frame is: the less noise the points have,
+the less is smoothed. Frames without points are bridged; there a hand also pays for its speed, or a
+long gap would swing out.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from emo2.motion.lift.bones import NUM_ANGLES, NUM_UNKNOWNS
 from emo2.motion.lift.terms import Pose, Quadratic, Sight, quadratic
 from emo2.motion.rotations import from_matrix, to_axis_angle
 
-JERK_STD = np.array([*[120.0, 120.0, 60.0], *[1200.0] * 3, *[1500.0] * NUM_ANGLES])
+JERK_STD = np.array([*[25.0, 25.0, 10.0], *[210.0] * 3, *[225.0] * NUM_ANGLES])
 """Of talking hands: place [m/s^3] (less in depth, which is hardly seen), turn and angles
 [rad/s^3]."""
+GROUPS = (slice(0, 3), slice(3, 6), slice(6, NUM_UNKNOWNS))
+FREE_JERK = 2.0
+"""A jerk above this many (squared) deviations costs ever less."""
 GAP_SPEED_STD = np.array([*[0.15] * 3, *[1.0] * 3, *[1.0] * NUM_ANGLES])
 """Of hands that are not seen: [m/s], [rad/s]."""
 REACH = 3
@@ -31,10 +35,12 @@ CONVERGED = 1e-4
 
 @dataclass(frozen=True)
 class _Ties:
-    """What ties frames together: (REACH + 1, T) diagonals of two quadratic forms over time."""
+    """What ties the frames of a stretch together."""
 
-    jerk: np.ndarray
-    speed: np.ndarray
+    third: np.ndarray
+    """(T - 3, T) third differences."""
+    gaps: np.ndarray
+    """(REACH + 1, T) diagonals of the squared steps of frames without points."""
     jerk_weight: np.ndarray
     """(31,)."""
     speed_weight: np.ndarray
@@ -81,8 +87,8 @@ def _ties(sight: Sight, fps: float) -> _Ties:
     unseen = (empty[1:] | empty[:-1]).astype(np.float64)
     first = _differences(count, 1)
     return _Ties(
-        _diagonals(third.T @ third, count),
-        _diagonals(first.T @ (unseen[:, None] * first), count),
+        third,
+        _diagonals(first.T @ (unseen[:, None] * first)),
         (fps**3 / JERK_STD) ** 2,
         (fps / GAP_SPEED_STD) ** 2,
         unseen,
@@ -94,7 +100,9 @@ def _differences(count: int, order: int) -> np.ndarray:
     return np.diff(np.eye(count), n=order, axis=0)
 
 
-def _diagonals(matrix: np.ndarray, count: int) -> np.ndarray:
+def _diagonals(matrix: np.ndarray) -> np.ndarray:
+    """The main diagonal and the REACH below it, (REACH + 1, T)."""
+    count = len(matrix)
     out = np.zeros((REACH + 1, count))
     for m in range(min(REACH + 1, count)):
         out[m, : count - m] = np.diagonal(matrix, -m)
@@ -116,37 +124,43 @@ def _velocity(pose: Pose) -> np.ndarray:
 
 def _tension(pose: Pose, ties: _Ties) -> float:
     speed = _velocity(pose)
+    gaps = ties.unseen @ (speed**2 @ ties.speed_weight)
+    return float(gaps + sum(price.sum() for price in _jerk(speed, ties)[1]))
+
+
+def _jerk(speed: np.ndarray, ties: _Ties) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """The jerk (T - 3, 31), what place, turn and angles pay for it (3 of T - 3), and the weights
+    (T - 3, 31) under which the price is a square."""
     jerk = np.diff(speed, n=2, axis=0)
-    return float(
-        (jerk**2 @ ties.jerk_weight).sum() + (ties.unseen @ (speed**2 @ ties.speed_weight))
-    )
-
-
-def _pull(pose: Pose, ties: _Ties) -> np.ndarray:
-    """(T, 31) gradient of the tension (half of it, as in `Quadratic`)."""
-    speed = _velocity(pose)
-    out = np.zeros((len(pose.free), NUM_UNKNOWNS))
-    pulled = speed * ties.unseen[:, None] * ties.speed_weight
-    out[1:] += pulled
-    out[:-1] -= pulled
-    jerk = np.diff(speed, n=2, axis=0) * ties.jerk_weight
-    for k, share in enumerate((-1.0, 3.0, -3.0, 1.0)):
-        out[k : k + len(jerk)] += share * jerk
-    return out
+    prices, weights = [], np.zeros_like(jerk)
+    for group in GROUPS:
+        square = jerk[:, group] ** 2 @ ties.jerk_weight[group]
+        free = FREE_JERK * len(ties.jerk_weight[group])
+        prices.append(free * np.log1p(square / free))
+        weights[:, group] = ties.jerk_weight[group] / (1 + square / free)[:, None]
+    return jerk, prices, weights
 
 
 def _solve(now: Quadratic, pose: Pose, ties: _Ties, damping: float) -> np.ndarray | None:
     """The Gauss-Newton step (T, 31); None where the system is not positive definite."""
     count = len(pose.free)
+    speed = _velocity(pose)
+    jerk, _, weights = _jerk(speed, ties)
     band = np.zeros((REACH * NUM_UNKNOWNS + 1, count * NUM_UNKNOWNS))
-    for m in range(REACH + 1):
-        tied = ties.jerk[m, :, None] * ties.jerk_weight + ties.speed[m, :, None] * ties.speed_weight
-        band[m * NUM_UNKNOWNS] += tied.ravel()
+    tied = ties.gaps[:, :, None] * ties.speed_weight
+    for group in GROUPS:
+        share = weights[:, group][:, :1] / ties.jerk_weight[group][0]
+        diagonals = _diagonals(ties.third.T @ (share * ties.third))
+        tied[:, :, group] += diagonals[:, :, None] * ties.jerk_weight[group]
+    band[::NUM_UNKNOWNS] = tied.reshape(REACH + 1, -1)
     row, column = np.tril_indices(NUM_UNKNOWNS)
     place = np.arange(count) * NUM_UNKNOWNS
     band[(row - column)[:, None], place + column[:, None]] += now.curvature[:, row, column].T
     band[0] *= 1 + damping
-    gradient = now.gradient + _pull(pose, ties)
+    gradient = now.gradient + ties.third.T @ (jerk * weights)
+    steps = speed * ties.unseen[:, None] * ties.speed_weight
+    gradient[1:] += steps
+    gradient[:-1] -= steps
     try:
         step = solveh_banded(band, -gradient.ravel(), lower=True, overwrite_ab=True)
     except LinAlgError:

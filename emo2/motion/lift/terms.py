@@ -7,8 +7,8 @@ Three terms, each a squared distance in units of its own standard deviation:
   for ever less;
 * a prior of hands that talk: angles near the relaxed hand, a fingertip that bends with its finger,
   neighbours that go together. It decides only what the picture leaves open;
-* the arm: the wrist at the depth that the arm's bones ask for, no more bend at the wrist than a
-  person has.
+* the arm: the wrist at the depth that the arm's bones ask for and not in the chest, no more bend at
+  the wrist than a person has.
 
 Angles are unbounded inside the fit; `bounded` squeezes them softly into the anatomical limits, so
 that no solution leaves them.
@@ -35,6 +35,8 @@ TIP_SHARE, TIP_STD_DEG = 0.6, 12.0
 """A finger's last joint bends by this share of its middle one's."""
 NEIGHBOUR_STD_DEG = 30.0
 BEND_STD_RAD = np.deg2rad(6.0)
+NEAREST_M, NEAREST_STD_M = 0.06, 0.015
+"""Wrists nearer to the plane of the shoulders would be inside the chest."""
 _TAN_SMALL = 1e-6
 
 
@@ -161,6 +163,11 @@ def quadratic(
     energy += deep**2
     gradient[:, 2] += deep / sight.depth_std_m
     curvature[:, 2, 2] += sight.depth_std_m**-2
+
+    inside = np.minimum(pose.place_m[:, 2] - NEAREST_M, 0.0) / NEAREST_STD_M
+    energy += inside**2
+    gradient[:, 2] += inside / NEAREST_STD_M
+    curvature[:, 2, 2] += (inside < 0) / NEAREST_STD_M**2
 
     over, axis = _overbent(pose)
     energy += over**2

@@ -91,5 +91,5 @@ class Track:
                 continue
             steady = median_filter(middle[frames, hand], size=(5, 1), mode="nearest")
             jump = np.linalg.norm(middle[frames, hand] - steady, axis=-1)
-            enough[frames[jump > 0.15 * min(self.width_px, self.height_px)], hand] = False
+            enough[frames[jump > 0.08 * min(self.width_px, self.height_px)], hand] = False
         return np.where(enough[..., None], weight, 0.0)
