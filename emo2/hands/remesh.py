@@ -63,6 +63,20 @@ def border_loops(faces: np.ndarray) -> list[np.ndarray]:
     return loops
 
 
+def without_pinches(faces: np.ndarray) -> np.ndarray:
+    """Without the faces around vertices where a border touches itself or another border."""
+    while True:
+        halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+        _, edge_of, uses = np.unique(
+            np.sort(halves, axis=1), axis=0, return_inverse=True, return_counts=True
+        )
+        border = halves[uses[edge_of.reshape(-1)] == 1, 0]
+        starts, counts = np.unique(border, return_counts=True)
+        if not np.any(counts > 1):
+            return faces
+        faces = faces[~np.isin(faces, starts[counts > 1]).any(axis=1)]
+
+
 def _nearest(ring: np.ndarray, borders: list[np.ndarray], vertices: np.ndarray) -> np.ndarray:
     centre = ring.mean(axis=0)
     away = [np.linalg.norm(vertices[border].mean(axis=0) - centre) for border in borders]

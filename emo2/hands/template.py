@@ -17,13 +17,13 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from emo2.hands import skin
+from emo2.hands.correctives import pose_correctives
 from emo2.hands.detail import FILE as DETAIL_FILE
 from emo2.hands.detail import LEVELS
 from emo2.hands.implicit import FOREARM_LENGTH_M, distance
 from emo2.hands.skeleton import PARENTS, REST_JOINTS, WRIST
 from emo2.hands.skinning import (
     joint_regressor,
-    knuckle_directions,
     shape_directions,
     skin_weights,
 )
@@ -38,18 +38,13 @@ def build_hand() -> dict[str, np.ndarray]:
     """The right hand as MANO's arrays."""
     vertices, faces = build_mesh()
     weights = skin_weights(vertices, faces, smoothing=1)
-    correctives = knuckle_directions(vertices, weights)
-    posedirs = np.zeros((len(vertices), 3, 9 * (NUM_JOINTS - 1)))
-    for joint, direction in enumerate(correctives):
-        # 1 - cos(angle) = -trace(R - I) / 2, and MANO's pose features are the entries of R - I.
-        posedirs[:, :, [9 * joint, 9 * joint + 4, 9 * joint + 8]] = -0.5 * direction[..., None]
     return {
         "v_template": vertices,
         "f": faces.astype(np.uint32),
         "weights": weights,
         "J_regressor": joint_regressor(vertices),
         "shapedirs": shape_directions(vertices, weights),
-        "posedirs": posedirs,
+        "posedirs": pose_correctives(vertices, faces, weights),
         "kintree_table": np.array([[2**32 - 1, *PARENTS[1:]], range(NUM_JOINTS)], dtype=np.int64),
         "hands_components": np.eye(45),
         "hands_mean": np.zeros(45),

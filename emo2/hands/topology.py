@@ -16,7 +16,7 @@ from emo2.hands.implicit import (
     distance,
     finger_distance,
 )
-from emo2.hands.remesh import border_loops, project, remesh
+from emo2.hands.remesh import border_loops, project, remesh, without_pinches
 from emo2.hands.skeleton import (
     FINGER_POINTS,
     FINGERS,
@@ -157,23 +157,11 @@ def _without_fingers(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarra
         ahead = (vertices - start) @ (end - start) > share * (end - start) @ (end - start)
         beyond |= ahead & close & (nearest == n)
     faces = faces[~beyond[faces].any(axis=1)]
-    # Faces that hang on one corner would make a border touch itself.
-    while len(hanging := _touching(faces)):
-        faces = faces[~np.isin(faces, hanging).any(axis=1)]
+    faces = without_pinches(faces)
     used = np.unique(faces)
     index = np.full(len(vertices), -1)
     index[used] = np.arange(len(used))
     return vertices[used], index[faces]
-
-
-def _touching(faces: np.ndarray) -> np.ndarray:
-    """Vertices where two borders or two parts of one border meet."""
-    halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    _, edge_of, uses = np.unique(
-        np.sort(halves, axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    starts, counts = np.unique(halves[uses[edge_of.reshape(-1)] == 1, 0], return_counts=True)
-    return starts[counts > 1]
 
 
 def _palm_sizes(points: np.ndarray) -> np.ndarray:
