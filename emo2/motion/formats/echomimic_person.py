@@ -2,9 +2,9 @@
 person's body and face in it.
 
 EchoMimicV2 sees a square. Its own samples have the shoulders 0.41 of it apart, 0.45 from its top,
-the neck in the middle. A portrait is cut to the square nearest to that which lies inside it;
-nothing is squashed. A motion that came from a pose folder goes back into the square it came
-from.
+the neck in the middle. A portrait is cut to that square, moved as little as keeps it inside the
+picture; a picture too narrow for it is let out at its sides. Nothing is squashed. A motion that
+came from a pose folder goes back into the square it came from.
 """
 
 from __future__ import annotations
@@ -88,8 +88,6 @@ def person_of(portrait: Portrait) -> Person:
     if np.isfinite(face).all():
         eyes = [face[42:48].mean(axis=0), face[36:42].mean(axis=0)]
         body[[NOSE, *EYES, *EARS]] = [face[30], *eyes, face[16], face[0]]
-    cut = portrait.image[corner[1] : corner[1] + side, corner[0] : corner[0] + side]
-    method = cv2.INTER_AREA if side > SIDE_PX else cv2.INTER_CUBIC
     return Person(
         camera=portrait.camera,
         corner_px=corner,
@@ -98,7 +96,7 @@ def person_of(portrait: Portrait) -> Person:
         body_score=score,
         face=np.nan_to_num(face),
         face_score=np.isfinite(face).all(-1).astype(np.float64),
-        reference=cv2.resize(cut, (SIDE_PX, SIDE_PX), interpolation=method),
+        reference=_reference(portrait.image, corner, side),
     )
 
 
@@ -135,11 +133,29 @@ def _square(portrait: Portrait) -> tuple[tuple[int, int], int]:
     camera = portrait.camera
     height, width = portrait.image.shape[:2]
     breadth = camera.pixels_per_metre * REFERENCE_SHOULDER_BREADTH_M
-    side = max(2, min(round(breadth / BREADTH_SHARE), height, width))
+    side = max(2, min(round(breadth / BREADTH_SHARE), max(height, width)))
     middle_x = portrait.neck[0] if np.isfinite(portrait.neck[0]) else camera.origin_px[0]
     x = round(float(middle_x) - ORIGIN_SHARE[0] * side)
     y = round(camera.origin_px[1] - ORIGIN_SHARE[1] * side)
-    return (min(max(x, 0), width - side), min(max(y, 0), height - side)), side
+    return (_inside(x, width - side), _inside(y, height - side)), side
+
+
+def _inside(start: int, room: int) -> int:
+    """Where a square starts along one side, with `room` to move, or to fill where that is
+    negative."""
+    return min(max(start, min(room, 0)), max(room, 0))
+
+
+def _reference(image: Frame, corner: tuple[int, int], side: int) -> Frame:
+    """(768, 768, 3): the square of the picture; beyond its edges a blur of itself."""
+    (x, y), (height, width) = corner, image.shape[:2]
+    square = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    square = cv2.GaussianBlur(square, (0, 0), side / 16, borderType=cv2.BORDER_REFLECT)
+    seen = image[max(y, 0) : min(y + side, height), max(x, 0) : min(x + side, width)]
+    top, left = max(-y, 0), max(-x, 0)
+    square[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+    method = cv2.INTER_AREA if side > SIDE_PX else cv2.INTER_CUBIC
+    return cv2.resize(square, (SIDE_PX, SIDE_PX), interpolation=method)
 
 
 def _body(camera: Camera, share) -> tuple[np.ndarray, np.ndarray]:
