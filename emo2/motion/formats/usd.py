@@ -37,7 +37,7 @@ def write(motion: HandMotion, path: Path, context: Context) -> None:
     """The registry's writer of .usdc and .usda. Raises `InputError` where `usd-core` is missing."""
     check_writable(motion)
     try:
-        from pxr import Sdf, Usd, UsdGeom, UsdSkel
+        from pxr import Sdf, Usd, UsdGeom, UsdShade, UsdSkel
     except ImportError as error:
         raise InputError(
             "out", "USD needs Pixar's library", "usd-core is missing", "Run: pip install usd-core"
@@ -63,8 +63,10 @@ def write(motion: HandMotion, path: Path, context: Context) -> None:
     names = [_shape_names(hands[hand], hand) for hand in (0, 1)]
     skeleton = _skeleton(stage, places_m)
     _animation(stage, skeleton, motion, places_m, hands, names)
+    material = _material(stage)
     for hand, surface in enumerate(hands):
-        _mesh(stage, skeleton, surface, places_m[HANDS[hand]], hand, names[hand])
+        mesh = _mesh(stage, skeleton, surface, places_m[HANDS[hand]], hand, names[hand])
+        UsdShade.MaterialBindingAPI.Apply(mesh.GetPrim()).Bind(material)
 
     part = path.with_name(f".part-{path.name}")
     try:
@@ -130,7 +132,7 @@ def _animation(stage, skeleton, motion, places_m, hands, names) -> None:
             attribute.Set(kind.FromNumpy(np.ascontiguousarray(values[frame])), frame)
 
 
-def _mesh(stage, skeleton, surface: SkinnedHand, wrist_m, hand: int, names: list[str]) -> None:
+def _mesh(stage, skeleton, surface: SkinnedHand, wrist_m, hand: int, names: list[str]):
     from pxr import Gf, UsdGeom, UsdSkel, Vt
 
     side = SIDES[hand]
@@ -167,6 +169,26 @@ def _mesh(stage, skeleton, surface: SkinnedHand, wrist_m, hand: int, names: list
         targets.append(shape.GetPath())
     binding.CreateBlendShapesAttr(names)
     binding.CreateBlendShapeTargetsRel().SetTargets(targets)
+    return mesh
+
+
+def _material(stage):
+    """A rough surface in the colours of the vertices."""
+    from pxr import Sdf, UsdShade
+
+    material = UsdShade.Material.Define(stage, f"{_ROOT}/Look")
+    surface = UsdShade.Shader.Define(stage, f"{_ROOT}/Look/Surface")
+    surface.CreateIdAttr("UsdPreviewSurface")
+    surface.CreateInput("roughness", Sdf.ValueTypeNames.Float).Set(LOOKS["skin"][1])
+    colour = UsdShade.Shader.Define(stage, f"{_ROOT}/Look/Colour")
+    colour.CreateIdAttr("UsdPrimvarReader_float3")
+    colour.CreateInput("varname", Sdf.ValueTypeNames.String).Set("displayColor")
+    colour.CreateOutput("result", Sdf.ValueTypeNames.Float3)
+    diffuse = surface.CreateInput("diffuseColor", Sdf.ValueTypeNames.Color3f)
+    diffuse.ConnectToSource(colour.ConnectableAPI(), "result")
+    surface.CreateOutput("surface", Sdf.ValueTypeNames.Token)
+    material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
+    return material
 
 
 def _shape_names(surface: SkinnedHand, hand: int) -> list[str]:
