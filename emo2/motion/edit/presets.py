@@ -21,7 +21,7 @@ PRESETS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "grander": (
         {"op": "amplitude", "factor": 1.7, "turn": 0.3},
-        {"op": "offset", "dy": 0.05, "dz": 0.02, "apart": 0.05},
+        {"op": "offset", "dy": 0.05, "dz": 0.02, "apart": 0.04},
         {"op": "openness", "amount": 0.35},
         {"op": "limit"},
     ),
@@ -40,7 +40,7 @@ PRESETS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "keynote": (
         {"op": "amplitude", "factor": 1.35, "turn": 0.6},
-        {"op": "offset", "dy": 0.06, "dz": 0.01, "apart": 0.06},
+        {"op": "offset", "dy": 0.06, "dz": 0.01, "apart": 0.04},
         {"op": "openness", "amount": 0.45},
         {"op": "limit"},
     ),
