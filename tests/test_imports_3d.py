@@ -572,6 +572,15 @@ def test_wrong_files_are_refused_with_the_reason(tmp_path, make, message):
     assert str(tmp_path) in str(caught.value)
 
 
+@pytest.mark.parametrize("format", ["beat2", "amass", "show", "talkshow", "mano"])
+def test_a_format_named_wrongly_is_refused_as_well(tmp_path, format):
+    (tmp_path / "a.npz").write_bytes(b"not an archive")
+    (tmp_path / "other").mkdir()
+    for path in (tmp_path / "a.npz", an_npz(tmp_path / "other", x=np.ones(3))):
+        with pytest.raises(InputError):
+            read_motion(path, format=format)
+
+
 def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
     write_beat2(tmp_path / "a.npz", known_motion())
     monkeypatch.setattr("emo2.motion.formats.arrays.MAX_BYTES", 1000)

@@ -1,5 +1,6 @@
 """Pickles: what is read out of them, and what never happens."""
 
+import collections
 import gzip
 import io
 import os
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 
 from emo2.errors import InputError
 from emo2.motion.formats import read_motion
-from emo2.motion.formats.stand_ins import ARRAYS, TENSORS
-from emo2.motion.formats.unpickling import load_pickle
+from emo2.motion.formats.stand_ins import ARRAYS
+from emo2.motion.formats.unpickling import TENSORS, load_pickle
 
 GOOD = {
     "array": np.arange(12.0).reshape(3, 4),
@@ -55,6 +56,20 @@ def test_joblib_dumps_are_read(tmp_path, compress):
     same(GOOD, load_pickle(tmp_path / "a.pkl", ARRAYS))
 
 
+def test_what_users_save_beside_the_numbers_is_no_obstacle(tmp_path):
+    held = collections.defaultdict(list, {"img": [Path("a/b.png")], "device": torch.device("cpu")})
+    held["order"] = collections.OrderedDict(b=1, a=np.float64(2))
+    held["seen"] = {"left"}
+    for protocol in range(pickle.HIGHEST_PROTOCOL):  # sets have an opcode of their own from 4 on
+        if protocol == 4:
+            del held["seen"]
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(held, protocol))
+        read = load_pickle(tmp_path / "a.pkl", {**ARRAYS, **TENSORS})
+        assert read["img"] == ["a/b.png"]
+        assert read["order"] == {"b": 1, "a": 2.0}
+        assert read["device"] == "cpu"
+
+
 def test_tensors_come_out_as_arrays(tmp_path):
     base = torch.arange(24.0).reshape(2, 3, 4)
     held = {
@@ -63,9 +78,12 @@ def test_tensors_come_out_as_arrays(tmp_path):
         "half": torch.tensor([0.5, 1.5], dtype=torch.bfloat16),
         "parameter": torch.nn.Parameter(torch.ones(2)),
         "empty": torch.empty(0, 3),
+        "flags": torch.tensor([True, False]),
+        "numbers": torch.arange(3, dtype=torch.int16),
     }
+    held["the same again"] = held["turned"]
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(held))
-    torch.save(held, tmp_path / "b.pkl")
+    torch.save({**held, "frames": [{"numpy": np.arange(3)}]}, tmp_path / "b.pkl")
     for name in ("a.pkl", "b.pkl"):
         read = load_pickle(tmp_path / name, {**ARRAYS, **TENSORS})
         for key, value in held.items():
@@ -130,6 +148,11 @@ def attacks(canary: Path) -> dict[str, bytes]:
         "persistent id": b"Pabc\n.",
         "inside a tensor": storage + struct.pack("<I", len(inner)) + inner + b"\x85R.",
         "inside a torch archive": archive.getvalue(),
+        "inside a tensor, later": storage
+        + struct.pack("<I", 4 * len(inner))
+        + pickle.dumps(1) * 3
+        + inner * 4
+        + b"\x85R.",
         "inside zlib": zlib.compress(inner),
         "inside gzip": gzip.compress(inner),
         "calls a string": text("os.system") + command,
@@ -145,7 +168,7 @@ def attacks(canary: Path) -> dict[str, bytes]:
         "huge array": array_state(b"\x8a\x06\x00\x00\x00\x00\x00\x7f\x85"),
         "negative array": array_state(b"J\xff\xff\xff\xff\x85"),
         "shape of other than numbers": array_state(b"]\x85"),
-        "array of a tuple bomb": array_state(b"))2\x86" + b"2\x86" * 60),
+        "array of a tuple bomb": array_state(b")" + b"2\x86" * 60),
         "array in other than bytes": array_state(b"K\x01\x85", b"]"),
         "state of a dictionary": b"}}b.",
         "state of a function": reference("numpy", "ndarray") + b"}b.",
@@ -155,6 +178,16 @@ def attacks(canary: Path) -> dict[str, bytes]:
         + b"K\x01sb.",
         "items of an array": array_state(b"K\x01\x85")[:-1] + b"K\x00K\x01s.",
         "tuples in tuples as a key": bomb,
+        "one text encoded over and over": text("a" * 60_000)
+        + b"q\x00(l"
+        + 2000 * (reference("_codecs", "encode") + b"h\x00" + text("latin1") + b"\x86Ra")
+        + b".",
+        "one array filled over and over": array_state(
+            b"M\x60\xea\x85", b"B\x80\xa9\x03\x00" + bytes(240_000)
+        )[:-2]
+        + b"q\x00b"
+        + 2000 * b"h\x00b"
+        + b".",
         "set of tuples": b"\x80\x04\x8f(" + b")" * 9 + b"\x90.",
         "bytearray of a petabyte": b"\x80\x05\x96" + struct.pack("<Q", 1 << 50) + b"x.",
         "text of 4 GB": b"X\xff\xff\xff\xffx.",

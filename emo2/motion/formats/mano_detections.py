@@ -17,8 +17,8 @@ import numpy as np
 
 from emo2.errors import InputError
 from emo2.motion.formats.arrays import numbers, plain_array, read_npz
-from emo2.motion.formats.stand_ins import ARRAYS, TENSORS
-from emo2.motion.formats.unpickling import load_pickle
+from emo2.motion.formats.stand_ins import ARRAYS
+from emo2.motion.formats.unpickling import TENSORS, load_pickle
 from emo2.motion.rotations import from_axis_angle, from_matrix
 from emo2.types import NUM_BETAS, NUM_JOINTS
 

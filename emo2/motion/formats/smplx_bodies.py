@@ -22,8 +22,8 @@ from emo2.motion.formats.arrays import names_in, numbers, plain_array, read_npy,
 from emo2.motion.formats.body_frame import to_body_frame
 from emo2.motion.formats.report import Context, Imported, ImportReport
 from emo2.motion.formats.smplx_skeleton import NUM_BODY_JOINTS, pose_arms
-from emo2.motion.formats.stand_ins import ARRAYS, TENSORS
-from emo2.motion.formats.unpickling import load_pickle
+from emo2.motion.formats.stand_ins import ARRAYS
+from emo2.motion.formats.unpickling import TENSORS, load_pickle
 from emo2.motion.rotations import continuous, from_axis_angle, to_axis_angle
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREADTH_M, HandMotion
 
@@ -118,7 +118,8 @@ def read_amass(path: Path, context: Context) -> Imported:
     the flat hand."""
     held = read_npz(path, ("poses", "mocap_frame_rate", "mocap_framerate"))
     fps = _frame_rate(held, path)
-    whole = held["poses"].ndim == 2 and held["poses"].shape[1] == 165
+    array = plain_array(held.get("poses"))
+    whole = array is not None and array.shape[-1:] == (165,)
     width, first = (165, 75) if whole else (156, 66)
     poses = numbers(held, "poses", ("T", width), path)
     convention = f"SMPL-{'X' if whole else 'H'}, axis-angle in radians, metres, z up; {_FLAT}"

@@ -7,22 +7,17 @@ say which name stands for what; `emo2.motion.formats.unpickling` reads pickles b
 from __future__ import annotations
 
 import math
-import pickle
 import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from emo2.motion.formats.tensors import rebuild_tensor, storage_from_bytes
+from emo2.motion.formats.tensors import Refused
 
 _DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16)|[SU]\d{1,4})")
 _KEYS = (str, int, float, bool, type(None))
 
 Stand = Callable[..., object]
-
-
-class Refused(pickle.UnpicklingError):
-    """The pickle asks for something that is not in the table, or not in this way."""
 
 
 class Node:
@@ -128,6 +123,20 @@ def _ordered(pairs: object = ()) -> dict:
     return dict(checked_pair(pair) for pair in pairs)
 
 
+def _as_list(items: object = ()) -> list:
+    """`set`: without the hashing of its members."""
+    return list(items)
+
+
+def joined_path(*parts: object) -> str:
+    """`pathlib`: tools note which picture a row is of."""
+    return "/".join(part for part in parts if isinstance(part, str))
+
+
+def _default_dict(factory: object = None, pairs: object = ()) -> dict:
+    return _ordered(pairs)
+
+
 def _reconstruct_object(kind: object, base: object, state: object) -> Node:
     """`copy_reg._reconstructor`: how protocols 0 and 1 make any object."""
     if not isinstance(kind, NodeClass) or base is not _OBJECT or state is not None:
@@ -136,7 +145,7 @@ def _reconstruct_object(kind: object, base: object, state: object) -> Node:
 
 
 NDARRAY, _OBJECT = NodeClass("numpy.ndarray"), NodeClass("object")
-_NUMPY = ("numpy.core", "numpy._core")
+_NUMPY, _BUILTINS = ("numpy.core", "numpy._core"), ("__builtin__", "builtins")
 ARRAYS: Mapping[tuple[str, str], Stand] = {
     ("numpy", "ndarray"): NDARRAY,
     ("numpy", "dtype"): DType,
@@ -145,20 +154,15 @@ ARRAYS: Mapping[tuple[str, str], Stand] = {
     **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _NUMPY},
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): _ordered,
+    ("collections", "defaultdict"): _default_dict,
+    **{("pathlib", f"{kind}Path"): joined_path for kind in ("Posix", "Windows", "PurePosix")},
     ("__builtin__", "bytes"): lambda: b"",
-    **{(m, "set"): lambda items=(): list(items) for m in ("__builtin__", "builtins")},
     ("__builtin__", "object"): _OBJECT,
+    **{(m, "set"): _as_list for m in _BUILTINS},
+    **{(m, kind): NodeClass(kind) for m in _BUILTINS for kind in ("list", "dict", "int", "float")},
     ("copy_reg", "_reconstructor"): _reconstruct_object,
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): NodeClass("joblib array"),
 }
 """Dictionaries, lists, numbers, text and NumPy arrays."""
 OBJECT_ARRAYS: Mapping[tuple[str, str], Stand] = {("numpy", "dtype"): ObjectDType}
 """Added to `ARRAYS`: arrays of dictionaries and lists, as numpy.save writes a dictionary."""
-TENSORS: Mapping[tuple[str, str], Stand] = {
-    ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-    ("torch.storage", "_load_from_bytes"): storage_from_bytes,
-    ("torch", "Size"): tuple,
-}
-"""torch tensors on any device; they come out as NumPy arrays."""

@@ -2,9 +2,9 @@
 
 A pickle is a program: it may name any function and call it. Here every name it may use is in a
 table, and what the name stands for is never the function itself but a stand-in of ours that checks
-its arguments: arrays are made from the bytes that are there, foreign objects become `Node`s, torch
-is asked for weights only. Everything else is refused before it happens. Known classes come in
-tables that are added up: `ARRAYS`, `{**ARRAYS, **TENSORS}` and a reader's own (`stand_ins`).
+its arguments: arrays and tensors are made from the bytes that are there, foreign objects become
+`Node`s. Everything else is refused before it happens. The tables are added up: `ARRAYS` of
+`stand_ins`, `TENSORS` below, and a reader's own.
 
 Python-2 and Python-3 pickles of protocols 0 to 5, joblib's dumps (plain or zlib) and torch's zip
 archives are read.
@@ -18,7 +18,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +29,13 @@ from emo2.motion.formats.stand_ins import (
     DType,
     Node,
     ObjectDType,
-    Refused,
     Stand,
     checked_array,
     checked_pair,
+    joined_path,
     make_array,
 )
-from emo2.motion.formats.tensors import load_weights
+from emo2.motion.formats.tensors import STORAGE_TYPES, Refused, rebuild_tensor, storage_id
 
 MAX_BYTES = 1 << 30
 """Files, and what they unpack to, beyond this are refused."""
@@ -60,10 +60,16 @@ _REMEDY = (
 )
 
 
+Table = Mapping[tuple[str, str], Stand]
+
+
 class _Machine(pickle._Unpickler):  # the Python one: every step of it can be checked
-    def __init__(self, data: bytes, allowed: Mapping[tuple[str, str], Stand]) -> None:
-        super().__init__(io.BytesIO(data), fix_imports=False, encoding="latin1")
-        self._allowed, self._stands = allowed, tuple(allowed.values())
+    def __init__(
+        self, stream: io.BytesIO, allowed: Table, storage: Callable[[object], object] | None = None
+    ) -> None:
+        super().__init__(stream, fix_imports=False, encoding="latin1")
+        self._allowed, self._stands, self._storage = allowed, tuple(allowed.values()), storage
+        self._budget = 16 * stream.getbuffer().nbytes + (1 << 20)  # bytes that stand-ins may make
 
     def find_class(self, module: str, name: str) -> Stand:
         if (module, name) not in self._allowed:
@@ -76,7 +82,19 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
         stand = self.stack[-1]
         if not any(stand is known for known in self._stands) or type(arguments) is not tuple:
             raise Refused("it calls something that is not a known function")
-        self.stack[-1] = stand(*arguments)
+        self.stack[-1] = self._paid(stand(*arguments))
+
+    def _paid(self, made: object) -> object:
+        """`made`, where a file does not make the same over and over out of one small part."""
+        if isinstance(made, np.ndarray):
+            self._budget -= made.nbytes if made.flags.writeable else 0  # else a view of another
+        elif isinstance(made, bytes):
+            self._budget -= len(made)
+        elif isinstance(made, list | tuple | dict):
+            self._budget -= 16 * len(made)
+        if self._budget < 0:
+            raise Refused("it makes far more than it holds")
+        return made
 
     def build(self) -> None:
         """BUILD: the state of an object made before."""
@@ -92,6 +110,7 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
                 self.stack[-1] = data
                 return
             data, dtype, shape = checked_array(data, dtype, shape)
+            self._paid(data)
             made.__setstate__((1, shape, dtype, bool(fortran), data))
         elif isinstance(made, Node) and type(state) is dict:
             made.state = state
@@ -132,6 +151,12 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
             raise Refused(f"it sets items of a {type(target).__name__}")
         target.update(checked_pair(pair) for pair in zip(values[::2], values[1::2], strict=True))
 
+    def outside(self) -> None:
+        """BINPERSID: in torch's files, numbers that lie outside the pickle."""
+        if self._storage is None:
+            raise Refused("it refers to something outside itself")
+        self.append(self._storage(self.stack.pop()))
+
     def refuse(self) -> None:
         """Any other opcode."""
         raise Refused("it takes a step that files of numbers do not need")
@@ -146,7 +171,7 @@ class _Machine(pickle._Unpickler):  # the Python one: every step of it can be ch
 
 
 _UNUSED = (
-    *("PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER", "EXT1", "EXT2", "EXT4"),
+    *("PERSID", "NEXT_BUFFER", "READONLY_BUFFER", "EXT1", "EXT2", "EXT4"),
     *("EMPTY_SET", "FROZENSET", "ADDITEMS", "INST", "OBJ", "NEWOBJ_EX"),
 )
 """Opcodes that files of numbers do not need."""
@@ -160,12 +185,63 @@ _Machine.dispatch = {
     pickle.SETITEMS[0]: _Machine.set_items,
     pickle.DICT[0]: _Machine.new_dict,
     pickle.BYTEARRAY8[0]: _Machine.byte_array,
+    pickle.BINPERSID[0]: _Machine.outside,
 }
+
+
+def _storage_from_bytes(data: object) -> np.ndarray:
+    """`torch.storage._load_from_bytes`: one storage as torch.save wrote it before it had archives:
+    five pickles (magic, version, machine, which storage, keys), then a length and the numbers."""
+    if not isinstance(data, bytes):
+        raise Refused("a torch storage that is not bytes")
+    stream = io.BytesIO(data)
+    *_, (kind, key, length), keys = (
+        _Machine(stream, STORAGE_TYPES, storage_id).load() for _ in range(5)
+    )
+    numbers = stream.read()[8:]
+    if keys != [key] or len(numbers) != length * kind.itemsize:
+        raise Refused("a torch storage of another length")
+    return kind.numbers(numbers)
+
+
+def _load_archive(path: Path, allowed: Table) -> object:
+    """A `torch.save` archive: a pickle, and a member for each storage."""
+    with zipfile.ZipFile(path) as archive:
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+        if sum(sizes.values()) > MAX_BYTES:
+            raise Refused(f"it unpacks to more than {MAX_BYTES >> 20} MB")
+        root = next((n.removesuffix("data.pkl") for n in sizes if n.endswith("/data.pkl")), None)
+        if root is None:
+            raise Refused("an archive without a torch pickle")
+        read: dict[str, np.ndarray] = {}
+
+        def storage(pid: object) -> np.ndarray:
+            kind, key, length = storage_id(pid)
+            name = f"{root}data/{key}"
+            if sizes.get(name) != length * kind.itemsize:
+                raise Refused("a torch storage of another length")
+            if name not in read:
+                read[name] = kind.numbers(archive.read(name))
+            return read[name]
+
+        stream = io.BytesIO(archive.read(f"{root}data.pkl"))
+        return _Machine(stream, {**allowed, **STORAGE_TYPES}, storage).load()
+
+
+TENSORS: Table = {
+    ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
+    ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
+    ("torch", "Size"): tuple,
+    ("torch", "device"): joined_path,
+}
+"""torch tensors of any device; they come out as NumPy arrays."""
 
 
 def load_pickle(
     path: str | Path,
-    allowed: Mapping[tuple[str, str], Stand],
+    allowed: Table,
     *,
     argument: str = "motion",
     start: int = 0,
@@ -182,10 +258,10 @@ def load_pickle(
             raise Refused(f"it is larger than {MAX_BYTES >> 20} MB")
         data = path.read_bytes()[start:]
         if data[:4] == b"PK\x03\x04":
-            return load_weights(path, MAX_BYTES)
+            return _load_archive(path, allowed)
         if data[:1] == b"x" or data[:2] == b"\x1f\x8b":
             data = _inflate(data)
-        return _Machine(data, allowed).load()
+        return _Machine(io.BytesIO(data), allowed).load()
     except OSError as error:
         raise InputError(argument, "must be a readable file", path, "Check the path.") from error
     except Refused as error:
