@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from emo2.motion import torso
 from emo2.motion.anatomy import FOREARM_M, SHOULDER_M, UPPER_ARM_M
 from emo2.motion.checks.clip import Clip
 from emo2.motion.checks.finding import Finding
+from emo2.motion.clearance import needed
 from emo2.motion.edit.span import DEFAULT_FADE, HANDS
 
 Attempt = tuple[dict[str, Any], str]
@@ -59,9 +61,20 @@ def _reach(finding: Finding, clip: Clip) -> Iterator[Attempt]:
 
 def _apart(finding: Finding, clip: Clip) -> Iterator[Attempt]:
     span = _span(finding, clip)
-    for way, gap in (("sideways", 0.0), ("forward", 0.0), ("sideways", 0.02), ("forward", 0.02)):
-        says = "moves the hands apart" if way == "sideways" else "moves the nearer hand forward"
-        yield {"op": "separate", "way": way, "gap": gap, **span}, f"{says} until they only touch"
+    sideways, forward = "moves the hands apart", "moves the nearer hand forward"
+    yield {"op": "separate", **span}, f"{sideways} until they only touch"
+    joints = clip.joints_m[finding.start : finding.stop]
+    far = needed(joints, clip.anatomy, np.array([[1.0, 0, 0], [-1.0, 0, 0]])).max()
+    nearer = int(joints.mean(axis=(0, 2))[:, 2].argmax())
+    ahead = needed(joints, clip.anatomy, np.eye(2)[nearer][:, None] * [0.0, 0, 1]).max()
+    ways = [
+        (2 * far, {"op": "offset", "apart": round(float(far) + 5e-4, 3)}, sideways),
+        (ahead, {"op": "separate", "way": "forward"}, forward),
+    ]
+    for _, operation, says in sorted(ways, key=lambda way: way[0]):
+        yield {**operation, **span}, f"{says} until they only touch"
+    yield {"op": "separate", "way": "forward", "gap": 0.02, **span}, forward
+    yield {"op": "offset", "apart": round(float(far) + 0.02, 3), **span}, sideways
 
 
 def _open(finding: Finding, clip: Clip) -> Iterator[Attempt]:
@@ -123,10 +136,13 @@ def _off_mouth(finding: Finding, clip: Clip) -> Iterator[Attempt]:
             yield _offset(finding, clip, far * np.array(way)), f"moves the hand {word}"
 
 
-def _smooth(*seconds: float) -> Callable[[Finding, Clip], Iterator[Attempt]]:
+def _smooth(*seconds: float, around: int = 0) -> Callable[[Finding, Clip], Iterator[Attempt]]:
+    """`around`: frames on both sides that are smoothed fully too."""
+
     def tries(finding: Finding, clip: Clip) -> Iterator[Attempt]:
+        wide = replace(finding, start=finding.start - around, stop=finding.stop + around)
         for strength in seconds:
-            yield {"op": "smooth", "seconds": strength, **_span(finding, clip)}, "smooths it"
+            yield {"op": "smooth", "seconds": strength, **_span(wide, clip)}, "smooths it"
 
     return tries
 
@@ -186,8 +202,8 @@ _ATTEMPTS: dict[str, Callable[[Finding, Clip], Iterator[Attempt]]] = {
     "flicker": _steady,
     "pop": _pop,
     "seam": _seam,
-    "stutter": _smooth(0.2, 0.35, 0.5),
-    "tremor": _smooth(0.25, 0.4, 0.6),
+    "stutter": _smooth(0.2, 0.35, 0.5, 0.7, around=6),
+    "tremor": _smooth(0.25, 0.4, 0.6, around=6),
     "speed": _smooth(0.35, 0.6, 1.0),
     "finger_limit": _limit("fingers", "bends the fingers back to what they can do"),
     "finger_twist": _limit("fingers", "turns the finger back about its joint's own axes"),

@@ -14,6 +14,13 @@ import numpy as np
 
 SEVERITIES = ("error", "warning")
 HAND_WORDS = ("left hand", "right hand")
+FINGER_WORDS = {
+    "thumb": "thumb",
+    "index": "index finger",
+    "middle": "middle finger",
+    "ring": "ring finger",
+    "pinky": "little finger",
+}
 KINDS = {
     "broken_numbers": "Broken numbers",
     "flicker": "Flicker",

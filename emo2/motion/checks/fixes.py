@@ -24,6 +24,7 @@ AROUND_FRAMES = 40
 """Motion on both sides of an edit that is checked with it: more than any check looks around."""
 WORSE = 1.1
 BETTER = 0.75
+_ROUGH = {"pop", "seam", "stutter", "tremor", "speed"}
 _FRAMES = ("start", "stop", "frame")
 
 
@@ -69,7 +70,8 @@ def _with_fix(finding: Finding, motion: HandMotion, clip: Clip) -> Finding:
         return replace(finding, remedy=_REASONS.get(finding.kind, _NO_SINGLE_EDIT))
     operation, says, harms = best
     notes = [" in part"] * (lowest[0] > 0)
-    notes += [f" then look at: {KINDS[harm.kind].lower()}" for harm in harms]
+    kinds = dict.fromkeys(KINDS[harm.kind].lower() for harm in harms)
+    notes += [f" then look at: {', '.join(kinds)}"] * bool(kinds)
     return replace(finding, fix=operation, remedy=",".join([says, *notes]))
 
 
@@ -110,7 +112,7 @@ def _harms(
     before: tuple[Finding, ...], after: tuple[Finding, ...], finding: Finding, first: int
 ) -> list[Finding]:
     """What else was not there before, or was clearly less bad. A hand that is out of the picture
-    anyway may go further."""
+    anyway may go further, and a rough movement may become another that is less rough."""
     harms = []
     for new in after:
         if new.kind == finding.kind and _meets(new, finding, first):
@@ -118,7 +120,7 @@ def _harms(
         known = [
             old.ratio
             for old in before
-            if old.kind == new.kind
+            if (old.kind == new.kind or {old.kind, new.kind} <= _ROUGH)
             and old.hand == new.hand
             and old.start < new.stop
             and new.start < old.stop

@@ -12,7 +12,7 @@ from scipy.ndimage import maximum_filter1d
 
 from emo2.hands.skeleton import JOINT_NAMES
 from emo2.motion.checks.clip import CHANNELS, Clip
-from emo2.motion.checks.finding import HAND_WORDS, Reading, Signal
+from emo2.motion.checks.finding import FINGER_WORDS, HAND_WORDS, Reading, Signal
 from emo2.motion.checks.roughness import POP_GAIN, Roughness, windowed_count, windowed_median
 from emo2.types import NUM_HANDS
 
@@ -67,12 +67,14 @@ def _channel(clip: Clip, hand: int, channel: int) -> list[Signal]:
     )
     # A hand that jumps and comes back is no fast hand; one that rushes has no cuts beside it.
     speed = np.where(_near(pops > 1, 2), 0.0, rough.fastest * clip.fps)
-    seams = np.where(_near(speed > speed_limit, 4), 0.0, seams)
+    rushing = speed > speed_limit
+    seams = np.where(_near(rushing, 4), 0.0, seams)
+    trembling = steady & (clip.fps >= TREMOR_FPS) & ~_near(rushing, round(TREMOR_S * clip.fps))
     measured = {
         "pop": (pops, rough.cut / POP_GAIN, limit / POP_GAIN, SPIKE_ERROR_RATIO),
         "seam": (seams, rough.cut, limit, SPIKE_ERROR_RATIO),
         "tremor": (
-            np.where(steady & (clip.fps >= TREMOR_FPS), shake / shake_limit, 0.0),
+            np.where(trembling, shake / shake_limit, 0.0),
             shake,
             shake_limit,
             TREMOR_ERROR_RATIO,
@@ -106,7 +108,7 @@ def _near(marks: np.ndarray, frames: int) -> np.ndarray:
 
 def _reader(kind: str, hand: int, channel: int, value: np.ndarray, limit: np.ndarray, joint):
     def read(frame: int) -> Reading:
-        finger = JOINT_NAMES[joint[frame]][:-1]
+        finger = FINGER_WORDS.get(JOINT_NAMES[joint[frame]][:-1])
         thing = _THING[channel].format(hand=HAND_WORDS[hand], finger=finger)
         number, most = value[frame], limit[frame]
         if kind == "speed":
@@ -133,7 +135,7 @@ def _stutter(hand: int, per_second: np.ndarray, where: np.ndarray) -> Signal:
     def read(frame: int) -> Reading:
         words = (
             f"the {HAND_WORDS[hand]} stutters: {per_second[frame]:.0f} frames a second repeat the "
-            f"one before, as when a slower film was sped up"
+            f"one before, as in a film made for fewer frames a second"
         )
         return Reading(per_second[frame], STUTTERS_PER_S, "frames/s", words)
 

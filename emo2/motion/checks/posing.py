@@ -14,7 +14,7 @@ from emo2.motion.anatomy import (
     bend_angle,
 )
 from emo2.motion.checks.clip import Clip
-from emo2.motion.checks.finding import HAND_WORDS, Reading, Signal
+from emo2.motion.checks.finding import FINGER_WORDS, HAND_WORDS, Reading, Signal
 from emo2.types import NUM_HANDS
 
 FINGER_TOLERANCE_DEG, FINGER_ERROR_DEG = 8.0, 25.0
@@ -24,12 +24,14 @@ BEND_LIMIT_DEG, BEND_ERROR_DEG = np.rad2deg(MAX_BEND_RAD) + 8.0, np.rad2deg(MAX_
 ARM_M = UPPER_ARM_M + FOREARM_M
 REACH_LIMIT_M, REACH_ERROR_M = ARM_M, ARM_M + 0.08
 _WAYS = (
-    ("twists", "the other way round"),
-    ("spreads", "inwards"),
-    ("bends at the knuckle", "backwards"),
-    ("bends at the middle joint", "backwards"),
-    ("bends at the last joint", "backwards"),
+    ("twists", "twists outwards"),
+    ("spreads", "crosses over"),
+    ("bends at the knuckle", "bends backwards at the knuckle"),
+    ("bends at the middle joint", "bends backwards at the middle joint"),
+    ("bends at the last joint", "bends backwards at the last joint"),
 )
+"""Beyond the upper and the lower limit of a handshape table's columns."""
+_JOINT_WORDS = {"1": "knuckle", "2": "middle joint", "3": "last joint"}
 _COLUMN_JOINT = (0, 0, 0, 1, 2)
 
 
@@ -59,13 +61,12 @@ def _fingers(clip: Clip, hand: int, seen: np.ndarray) -> list[Signal]:
     def read(frame: int) -> Reading:
         finger, column = divmod(int(worst[frame]), 5)
         angle = angles[frame, finger, column]
-        bent, other = _WAYS[column]
         over = angle > high[finger, column]
         limit = (high if over else low)[finger, column]
-        way = bent if over else f"{bent} {other}"
         words = (
-            f"the {FINGERS[finger]} of the {HAND_WORDS[hand]} {way} to {abs(angle):.0f}°, a real "
-            f"one stops at about {abs(limit):.0f}°"
+            f"the {FINGER_WORDS[FINGERS[finger]]} of the {HAND_WORDS[hand]} "
+            f"{_WAYS[column][not over]} by {abs(angle):.0f}°, a real one stops at about "
+            f"{abs(limit):.0f}°"
         )
         return Reading(angle, limit, "deg", words)
 
@@ -83,8 +84,9 @@ def _fingers(clip: Clip, hand: int, seen: np.ndarray) -> list[Signal]:
     def read_twist(frame: int) -> Reading:
         name, value = JOINT_NAMES[1 + most[frame]], twisted[frame, most[frame]]
         words = (
-            f"the {name[:-1]} of the {HAND_WORDS[hand]} turns {value:.0f}° about an axis that its "
-            f"joint {name[-1]} does not have"
+            f"the {_JOINT_WORDS[name[-1]]} of the {FINGER_WORDS[name[:-1]]} of the "
+            f"{HAND_WORDS[hand]} is turned sideways or about itself by {value:.0f}°; it can only "
+            f"bend"
         )
         return Reading(value, RESIDUAL_LIMIT_DEG, "deg", words)
 

@@ -69,7 +69,7 @@ class Roughness:
             direction=vectors[rows, joint],
             off=off,
             joint=joint,
-            repeats=(most < 0.06 * beside) & (beside > least_step) & onward & valid,
+            repeats=(most < 0.3 * beside) & (beside > least_step) & onward & valid,
         )
 
     def pops_and_seams(self, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

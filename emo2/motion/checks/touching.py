@@ -10,7 +10,7 @@ from emo2.hands.skeleton import FINGERS
 from emo2.motion import torso
 from emo2.motion.capsules import BONE_FINGER, IN_PALM, Contact, deepest
 from emo2.motion.checks.clip import Clip
-from emo2.motion.checks.finding import HAND_WORDS, Reading, Signal
+from emo2.motion.checks.finding import FINGER_WORDS, HAND_WORDS, Reading, Signal
 from emo2.motion.clearance import between_hands, pair_bones
 from emo2.types import NUM_HANDS
 
@@ -22,7 +22,7 @@ FINGERS_LIMIT_M, FINGERS_ERROR_M = 0.006, 0.013
 FINGERS_S = 0.1
 """Fists and pinches press fingers together by up to 2 mm; a thumb that slips through a finger on
 its way for a frame or two is not seen."""
-BODY_LIMIT_M, BODY_ERROR_M = 0.020, 0.045
+BODY_LIMIT_M, BODY_ERROR_M = 0.020, 0.060
 """The reference body is only about right: cloth gives way, people differ."""
 _FREE = np.flatnonzero(~IN_PALM)
 PAIRS = np.array([(a, b) for a in _FREE for b in _FREE if BONE_FINGER[a] < BONE_FINGER[b]])
@@ -130,4 +130,4 @@ def _body(clip: Clip, hand: int) -> Signal:
 
 
 def _part(bone: int) -> str:
-    return "palm" if IN_PALM[bone] else FINGERS[BONE_FINGER[bone]]
+    return "palm" if IN_PALM[bone] else FINGER_WORDS[FINGERS[BONE_FINGER[bone]]]
