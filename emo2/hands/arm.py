@@ -1,9 +1,9 @@
 """Hand and forearm as one mesh: a `HandMotion` and elbows become two arms for the draft renderer.
 
-The fingers follow by linear skinning with knuckle correctives, as in the hand layer. From the wrist
-on, every vertex turns about the wrist by its share of the bend between hand and forearm, so the
-wrist neither pinches nor shows a seam. The forearm rolls with the hand; it is round where it nears
-the elbow, so that roll is not seen. It stretches along its axis to end at the elbow.
+The hand is the hand layer's, subdivided: the same skinning and pose correctives. From the wrist on,
+every vertex turns about the wrist by its share of the bend between hand and forearm, so the wrist
+neither pinches nor shows a seam. A roll of the hand spreads along the forearm, as the radius turns
+about the ulna, and is gone at the elbow. The forearm stretches along its axis to end there.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from emo2.errors import MissingCheckpoint
 from emo2.hands.implicit import FOREARM_LENGTH_M
 from emo2.hands.skeleton import LEFT, PARENTS
 from emo2.motion.rotations import mirror, to_matrix
-from emo2.types import NUM_HANDS, NUM_JOINTS, HandMotion
+from emo2.types import NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREADTH_M, HandMotion
 
+_THUMB = np.array([[0.0, 0.0, 1.0]], dtype=np.float32)
+"""Where the thumb's side of a right hand at rest faces."""
+_SHOULDER_M = np.array([-0.5 * REFERENCE_SHOULDER_BREADTH_M, 0.0, 0.0], dtype=np.float32)
 _MIRROR = np.array([-1.0, 1.0, 1.0], dtype=np.float32)
 
 
@@ -71,6 +74,8 @@ class ArmModel:
             joints = self._arrays["joints"] + self._arrays["joint_shapes"] @ motion.betas[hand]
             for t in range(len(wrists)):
                 posed = self._pose(rest, joints, matrices[t], to_elbow[t])
+                to_shoulder = _SHOULDER_M - wrists[t, hand] * flip
+                posed = self._unroll(posed, matrices[t, 0], to_elbow[t], to_shoulder)
                 out[t, hand] = posed * flip + wrists[t, hand]
         return out
 
@@ -100,6 +105,33 @@ class ArmModel:
             direction = matrices[0].T @ (to_elbow / length)
             posed = _swing(posed, direction, arrays["forearm"])
         return posed @ matrices[0].T
+
+    def _unroll(
+        self, posed: np.ndarray, wrist: np.ndarray, to_elbow: np.ndarray, to_shoulder: np.ndarray
+    ) -> np.ndarray:
+        """Take the hand's roll out of the forearm, more towards the elbow; all relative to the
+        wrist."""
+        length = float(np.linalg.norm(to_elbow))
+        if length < 1e-6:
+            return posed
+        axis = to_elbow / length
+        thumb = wrist @ _swing(_THUMB, wrist.T @ axis, np.ones(1, np.float32))[0]
+        # Half way between palm up and palm down the thumb lies on the inside of the elbow.
+        inside = to_shoulder - to_elbow
+        inside = inside - axis * (inside @ axis)
+        roll = np.arctan2(np.cross(inside, thumb) @ axis, inside @ thumb)
+        # A straight arm does not tell its roll; one of half a turn has no direction.
+        known = _ramp(np.linalg.norm(inside), 0.01, 0.06) * _ramp(np.abs(roll), 3.0, 2.2)
+        angle = (-roll * known * self.blend).astype(np.float32)[:, None]
+        parallel = (posed @ axis)[:, None] * axis
+        across = np.cross(axis, posed)
+        return parallel + (posed - parallel) * np.cos(angle) + across * np.sin(angle)
+
+
+def _ramp(x: float, low: float, high: float) -> float:
+    """0 at `low`, 1 at `high`, smooth between."""
+    t = float(np.clip((x - low) / (high - low), 0.0, 1.0))
+    return t * t * (3.0 - 2.0 * t)
 
 
 def _swing(points: np.ndarray, direction: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -1,23 +1,40 @@
-"""A short sleeve end over the open wrist of each hand, so that the preview does not show a cut."""
+"""A sleeve's end over the open wrist of each hand, so that the preview does not show a cut: a band
+turned back to a rolled lip, a seam, a little gathered cloth."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Along the arm from the rim [m], and the radius as a multiple of the wrist's: a rounded lip, a
-# tube, a rounded end.
-_PROFILE = (
-    (-0.0050, 1.00),
-    (-0.0062, 1.07),
-    (-0.0050, 1.13),
-    (0.0000, 1.16),
-    (0.0160, 1.19),
-    (0.0300, 1.20),
-    (0.0345, 1.16),
-    (0.0360, 1.05),
-    (0.0362, 0.55),
-    (0.0362, 0.00),
+# Ring by ring: along the arm from the rim and out from it [m], the share of the gathers, and the
+# share of the way out from the middle. From the skin around a rolled lip, over the turned-back band
+# to its seam, over the gathered sleeve to its rounded end.
+_PROFILE = np.array(
+    [
+        (-0.0035, -0.0012, 0.0, 1.0),
+        (-0.0074, 0.0011, 0.0, 1.0),
+        (-0.0089, 0.0018, 0.0, 1.0),
+        (-0.0095, 0.0029, 0.0, 1.0),
+        (-0.0091, 0.0040, 0.0, 1.0),
+        (-0.0076, 0.0047, 0.0, 1.0),
+        (-0.0020, 0.0051, 0.1, 1.0),
+        (0.0060, 0.0052, 0.2, 1.0),
+        (0.0122, 0.0052, 0.2, 1.0),
+        (0.0138, 0.0048, 0.2, 1.0),
+        (0.0145, 0.0036, 0.2, 1.0),
+        (0.0149, 0.0022, 0.3, 1.0),
+        (0.0157, 0.0023, 0.5, 1.0),
+        (0.0172, 0.0034, 0.9, 1.0),
+        (0.0210, 0.0044, 1.0, 1.0),
+        (0.0290, 0.0048, 1.0, 1.0),
+        (0.0350, 0.0043, 0.8, 1.0),
+        (0.0388, 0.0028, 0.5, 1.0),
+        (0.0406, 0.0005, 0.2, 1.0),
+        (0.0412, 0.0000, 0.0, 0.82),
+        (0.0414, 0.0000, 0.0, 0.40),
+        (0.0414, 0.0000, 0.0, 0.0),
+    ]
 )
+_GATHERS, _GATHER_M = (5, 8), 0.0007
 
 
 class Cuffs:
@@ -35,8 +52,13 @@ class Cuffs:
         axis = np.cross(spokes, np.roll(spokes, -1, axis=0)).sum(axis=0)
         axis /= np.linalg.norm(axis)
         spokes = spokes - (spokes @ axis)[:, None] * axis
-        rings = [centre + along * axis + scale * spokes for along, scale in _PROFILE]
-        return np.concatenate(rings).astype(np.float32), self._faces[hand]
+        outward = spokes / np.linalg.norm(spokes, axis=1, keepdims=True)
+        around = 2 * np.pi * np.arange(len(rim)) / len(rim)
+        gathers = _GATHER_M * sum(np.sin(n * around + n) for n in _GATHERS)
+        along, out, gathered, share = _PROFILE.T[..., None]
+        reach = (out + gathered * gathers)[..., None] * outward
+        rings = centre + along[..., None] * axis + share[..., None] * spokes + reach
+        return rings.reshape(-1, 3).astype(np.float32), self._faces[hand]
 
 
 def _rim(faces: np.ndarray) -> np.ndarray:

@@ -1,8 +1,6 @@
-"""How the skin of the free right hand follows its bones: weights, knuckle correctives, shape
-directions, nails.
+"""How the skin of the free right hand follows its bones: skin weights, and joints from vertices.
 
-Everything is a smooth function of where a rest vertex lies along and around the finger chains, so
-the 778-vertex hand and the finer arm mesh get the same behaviour.
+Weights are smooth functions of where a rest vertex lies along and around the finger chains.
 """
 
 from __future__ import annotations
@@ -11,12 +9,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 from emo2.hands.chains import Chain, chain, ramp
-from emo2.hands.implicit import FINGER_RADII
-from emo2.hands.skeleton import FINGER_POINTS, FINGERS, FIRST_JOINT, REST_JOINTS, WRIST, finger_axes
-from emo2.types import NUM_BETAS, NUM_JOINTS
-
-SHAPE_NAMES = ("size", "breadth", "finger_length")
-"""What the first shape coefficients do; one unit is 4 to 6 per cent. The others are unused."""
+from emo2.hands.skeleton import FINGERS, FIRST_JOINT, REST_JOINTS
+from emo2.types import NUM_JOINTS
 
 
 def skin_weights(points: np.ndarray, faces: np.ndarray, smoothing: int) -> np.ndarray:
@@ -65,46 +59,6 @@ def _neighbour_mean(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
         np.add.at(total, faces[:, i], values[faces[:, j]])
         np.add.at(count, faces[:, i], 1.0)
     return total / np.maximum(count, 1.0)[:, None]
-
-
-def knuckle_directions(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(15, N, 3) metres: how far a vertex moves, in the rest pose, per 1 - cos(flexion) of joints 1
-    to 15.
-
-    Linear skinning flattens the outside of a bent joint; these lift the knuckles again. Being
-    linear in the entries of the rotation matrix they fit MANO's pose correctives.
-    """
-    out = np.zeros((NUM_JOINTS - 1, len(points), 3))
-    for finger in FINGERS:
-        where, axes, first = chain(points, finger), finger_axes(finger), FIRST_JOINT[finger]
-        for k in range(3):
-            parent = 0 if k == 0 else first + k - 1
-            child = weights[:, first + k]
-            both = 4.0 * weights[:, parent] * child
-            radius = FINGER_RADII[finger][k]
-            amount = (0.30, 0.46, 0.40)[k] if finger != "thumb" else (0.0, 0.34, 0.36)[k]
-            lift = amount * radius * both * np.clip(where.up, 0.0, 1.0)
-            normal = axes[k, 1] + (axes[k - 1, 1] if k else 0.0)
-            out[first + k - 1] = lift[:, None] * normal / np.linalg.norm(normal)
-    return out
-
-
-def shape_directions(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(N, 3, 10) metres per unit of each shape coefficient, see `SHAPE_NAMES`."""
-    out = np.zeros((len(points), 3, NUM_BETAS))
-    from_wrist = points - WRIST
-    in_hand = from_wrist * np.where(from_wrist[:, :1] > 0, (0.0, 1.0, 1.0), (1.0, 1.0, 1.0))
-    out[..., 0] = 0.04 * in_hand
-    palm_share = 1.0 - weights[:, 1:].sum(axis=1)
-    out[..., 1] = palm_share[:, None] * from_wrist * (0.0, 0.05, 0.05)
-    for finger in FINGERS:
-        where, first = chain(points, finger), FIRST_JOINT[finger]
-        share = weights[:, first : first + 3].sum(axis=1)[:, None]
-        root = FINGER_POINTS[finger][0] - WRIST
-        out[..., 1] += share * (0.06 * where.offset + 0.05 * root * (0.0, 1.0, 1.0))
-        stretch = 0.05 * np.maximum(where.along, 0.0)[:, None] * finger_axes(finger)[0, 0]
-        out[..., 2] += share * stretch
-    return out
 
 
 def joint_regressor(points: np.ndarray) -> np.ndarray:

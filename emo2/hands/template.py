@@ -21,12 +21,9 @@ from emo2.hands.correctives import pose_correctives
 from emo2.hands.detail import FILE as DETAIL_FILE
 from emo2.hands.detail import LEVELS
 from emo2.hands.implicit import FOREARM_LENGTH_M, distance
+from emo2.hands.shape_space import shape_directions
 from emo2.hands.skeleton import PARENTS, REST_JOINTS, WRIST
-from emo2.hands.skinning import (
-    joint_regressor,
-    shape_directions,
-    skin_weights,
-)
+from emo2.hands.skinning import joint_regressor, skin_weights
 from emo2.hands.subdivision import loop_subdivision
 from emo2.hands.topology import CUT_X, build_mesh, forearm_tube
 from emo2.types import NUM_JOINTS
