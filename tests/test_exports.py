@@ -612,6 +612,22 @@ def test_truncated_gltf_is_refused(share, talk_glb, tmp_path):
         read_motion(tmp_path / "cut.glb")
 
 
+def test_two_keys_far_apart_do_not_fill_the_memory(talk, tmp_path):
+    one = replace(
+        talk,
+        **{k: getattr(talk, k)[:2] for k in ("quaternions", "translation_m", "visible")},
+        fps=0.2,
+    )
+    path = write_motion(one, tmp_path / "slow.glb")
+    path = change(path, path, lambda d: d["scenes"][0]["extras"]["emo2"].update(fps=999.0))
+    assert read_motion(path, fps=None).motion.num_frames == 4996
+    times = np.array([0, 1e6], "<f4").tobytes()
+    data = path.read_bytes().replace(np.array([0, 5], "<f4").tobytes(), times)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="frames"):
+        read_motion(path)
+
+
 def test_nan_in_an_accessor_is_refused(talk_glb, tmp_path):
     gltf = GltfFile(talk_glb)
     output = gltf.document["animations"][0]["samplers"][0]["output"]

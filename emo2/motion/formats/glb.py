@@ -21,13 +21,13 @@ from emo2.motion.formats.retarget import Humanoid, retarget
 from emo2.motion.formats.vrm_skeleton import SIDES
 from emo2.types import NUM_BETAS, NUM_HANDS, HandMotion
 
-MAX_FRAMES = 250_000
-"""Half an hour at 120 frames per second; a file that claims more is broken."""
-LEAST_FPS, MOST_FPS = 1.0, 1000.0
+MAX_FRAMES = 100_000
+"""More than an hour of film; two keys that lie far apart must not fill the memory."""
+LEAST_FPS, MOST_FPS = 0.1, 1000.0
 SPARSE_FPS, KEYFRAMED_FPS = 10.0, 24.0
 """Keys rarer than the former were set by hand; what lies between them is sampled at the latter."""
 SHOWN_SCALE = 0.5
-"""Between hidden (0) and shown (1)."""
+"""A hand this much smaller than at its largest is hidden."""
 _VRM0_THUMB = {"Proximal": "Metacarpal", "Intermediate": "Proximal", "Distal": "Distal"}
 
 
@@ -47,19 +47,18 @@ def read(path: Path, context: Context) -> Imported:
         {name: k for k, name in enumerate(names)}, rest_rotations, rest_places, rotations, places
     )
     hands = retarget(humanoid)
-    scales = [scene.value(bones[f"{side}Hand"], "scale", times_s) for side in SIDES]
-    betas = np.asarray(facts.get("betas", hands.betas))
+    sizes = [scene.value(bones[f"{side}Hand"], "scale", times_s).min(axis=1) for side in SIDES]
     motion = HandMotion(
         quaternions=hands.quaternions,
         translation_m=hands.translation_m,
-        visible=np.stack([scale.min(axis=1) > SHOWN_SCALE for scale in scales], axis=1),
-        betas=betas,
+        visible=np.stack([size > SHOWN_SCALE * size.max() for size in sizes], axis=1),
+        betas=facts.get("betas", hands.betas),
         fps=fps,
         meta=facts.get("meta", {}),
     )
-    if "meta" not in facts:
+    if not facts:
         remarks += hands.remarks
-    elif "VRMC_vrm_animation" in gltf.document.get("extensions", {}):
+    elif "VRMC_vrm_animation" in gltf.object(gltf.document, "extensions"):
         remarks += ("a VRM animation keeps no hidden hands and no place beyond an arm's reach",)
     kind = "vrma" if path.suffix.lower() == ".vrma" else "glb"
     convention = "glTF: metres, y up, quaternions xyzw; hands relative to the shoulders"
@@ -78,7 +77,7 @@ def _facts(gltf: GltfFile) -> dict[str, Any]:
             except (KeyError, TypeError, ValueError) as error:
                 raise gltf.refuse("extras.emo2 must hold fps, betas and meta", error) from error
             whole = betas.shape == (NUM_HANDS, NUM_BETAS) and np.isfinite(betas).all()
-            if not (whole and isinstance(meta, dict) and LEAST_FPS / 10 <= fps <= MOST_FPS):
+            if not (whole and isinstance(meta, dict) and LEAST_FPS <= fps <= MOST_FPS):
                 raise gltf.refuse("extras.emo2 must hold fps, betas and meta", "other values")
             return {"fps": fps, "betas": betas, "meta": meta}
     return {}
@@ -86,27 +85,18 @@ def _facts(gltf: GltfFile) -> dict[str, Any]:
 
 def _bones(gltf: GltfFile, scene: Scene) -> dict[str, int]:
     """VRM 1.0's names -> nodes: as an extension says, else by the nodes' names."""
-    extensions = gltf.document.get("extensions")
-    extensions = extensions if isinstance(extensions, dict) else {}
+    extensions = gltf.object(gltf.document, "extensions")
     found = {}
     for key in ("VRMC_vrm", "VRMC_vrm_animation"):
-        for name, bone in _humanoid(extensions.get(key), dict).items():
-            if isinstance(bone, dict):
-                found[name] = bone.get("node")
-    for bone in _humanoid(extensions.get("VRM"), list):
-        if isinstance(bone, dict):
-            name = str(bone.get("bone"))
-            side, thumb, segment = name.partition("Thumb")
-            found[side + thumb + _VRM0_THUMB.get(segment, segment)] = bone.get("node")
+        humanoid = gltf.object(gltf.object(extensions, key), "humanoid")
+        bones = gltf.object(humanoid, "humanBones")
+        found.update({name: gltf.object(bones, name).get("node") for name in bones})
+    for bone in gltf.objects(gltf.object(gltf.object(extensions, "VRM"), "humanoid"), "humanBones"):
+        side, thumb, segment = str(bone.get("bone")).partition("Thumb")
+        found[side + thumb + _VRM0_THUMB.get(segment, segment)] = bone.get("node")
     for node in found.values():
         gltf.item("nodes", node)
     return found or find_bones(scene.names)
-
-
-def _humanoid(extension: object, kind: type) -> Any:
-    humanoid = extension.get("humanoid") if isinstance(extension, dict) else None
-    bones = humanoid.get("humanBones") if isinstance(humanoid, dict) else None
-    return bones if isinstance(bones, kind) else kind()
 
 
 def _times(
@@ -125,7 +115,7 @@ def _times(
         fps = round(fps) if abs(fps - round(fps)) < 0.01 else fps
         fps = fps if fps >= SPARSE_FPS else KEYFRAMED_FPS
     count = round((stop - start) * fps) + 1
-    if not (LEAST_FPS / 10 <= fps <= MOST_FPS and 0 < count <= MAX_FRAMES):
+    if not (LEAST_FPS <= fps <= MOST_FPS and 0 < count <= MAX_FRAMES):
         raise gltf.refuse(
             f"must have at most {MAX_FRAMES} frames at up to {MOST_FPS:g} a second",
             f"{stop - start:g} s at {fps:g}",

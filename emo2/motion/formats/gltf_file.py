@@ -21,16 +21,15 @@ MAGIC, VERSION = 0x46546C67, 2
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 MAX_JSON_BYTES = 64 * 2**20
-_COMPONENTS = {
-    5120: np.dtype("<i1"),
-    5121: np.dtype("<u1"),
-    5122: np.dtype("<i2"),
-    5123: np.dtype("<u2"),
-    5125: np.dtype("<u4"),
-    5126: np.dtype("<f4"),
+_CODES = {
+    np.dtype("<i1"): 5120,
+    np.dtype("<u1"): 5121,
+    np.dtype("<i2"): 5122,
+    np.dtype("<u2"): 5123,
+    np.dtype("<u4"): 5125,
+    np.dtype("<f4"): 5126,
 }
-_CODES = {dtype: code for code, dtype in _COMPONENTS.items()}
-_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+_COMPONENTS = {str(code): dtype for dtype, code in _CODES.items()}
 _TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 _REMEDY = "Export it again where it was made, as binary glTF 2.0."
 
@@ -159,12 +158,32 @@ class GltfFile:
         """The error that says what is wrong with this file."""
         return InputError("motion", f"{self.path.name} {rule}", value, _REMEDY)
 
+    def objects(self, within: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+        """The list of objects that `within` has as `key`, or an empty one."""
+        found = within.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise self.refuse(f"{key} must be a list of objects", str(found)[:40])
+        return found
+
+    def object(self, within: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """The object that `within` has as `key`, or an empty one."""
+        found = within.get(key, {})
+        if not isinstance(found, dict):
+            raise self.refuse(f"{key} must be an object", str(found)[:40])
+        return found
+
+    def numbered(self, within: Mapping[str, Any], key: str, name: str) -> list[int]:
+        """The list of positions in the document's list `name` that `within` has as `key`."""
+        found = within.get(key, [])
+        if not isinstance(found, list):
+            raise self.refuse(f"{key} must be a list", str(found)[:40])
+        for index in found:
+            self.item(name, index)
+        return found
+
     def items(self, name: str) -> list[dict[str, Any]]:
         """The document's list `name`, or an empty one."""
-        found = self.document.get(name, [])
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise self.refuse(f"{name} must be a list of objects", type(found).__name__)
-        return found
+        return self.objects(self.document, name)
 
     def item(self, name: str, index: object) -> dict[str, Any]:
         """Element `index` of the list `name`."""
@@ -176,8 +195,8 @@ class GltfFile:
     def numbers(self, index: object, width: int) -> np.ndarray:
         """Accessor `index` as (N, width) float64; normalised integers become fractions."""
         accessor = self.item("accessors", index)
-        dtype = _COMPONENTS.get(accessor.get("componentType"))
-        if dtype is None or _WIDTHS.get(accessor.get("type")) != width:
+        dtype = _COMPONENTS.get(str(accessor.get("componentType")))
+        if dtype is None or accessor.get("type") != _TYPES[width]:
             raise self.refuse(
                 f"must have {_TYPES[width]} in accessor {index}",
                 f"{accessor.get('type')} of component type {accessor.get('componentType')}",

@@ -107,7 +107,7 @@ class Scene:
         stood when the file was saved; else the nodes themselves.
         """
         for skin in self._gltf.items("skins"):
-            joints = skin.get("joints", [])
+            joints = self._gltf.numbered(skin, "joints", "nodes")
             if "inverseBindMatrices" in skin and set(nodes) <= set(joints):
                 columns = self._gltf.numbers(skin["inverseBindMatrices"], 16)
                 rows = [joints.index(node) for node in nodes]
@@ -150,8 +150,7 @@ class Scene:
     def _tree(self) -> list[int]:
         parents = [-1] * len(self.nodes)
         for k, node in enumerate(self.nodes):
-            for child in node.get("children", []):
-                self._gltf.item("nodes", child)
+            for child in self._gltf.numbered(node, "children", "nodes"):
                 if parents[child] >= 0:
                     raise self._gltf.refuse("must have one parent a node", f"node {child} has two")
                 parents[child] = k
@@ -167,12 +166,12 @@ class Scene:
         animations = self._gltf.items("animations")
         if not animations:
             raise self._gltf.refuse("must have an animation", "none")
-        samplers = animations[0].get("samplers", [])
+        samplers = self._gltf.objects(animations[0], "samplers")
         times: dict[int, np.ndarray] = {}
         found = {}
-        for channel in animations[0].get("channels", []):
-            target = channel.get("target", {})
-            path, node = target.get("path"), target.get("node")
+        for channel in self._gltf.objects(animations[0], "channels"):
+            target = self._gltf.object(channel, "target")
+            path, node = str(target.get("path")), target.get("node")
             if path not in _WIDTHS or node is None:
                 continue  # morph targets and pointers move no bone
             self._gltf.item("nodes", node)
@@ -181,6 +180,7 @@ class Scene:
                 raise self._gltf.refuse(f"must refer to one of {len(samplers)} samplers", index)
             sampler = samplers[index]
             key = sampler.get("input")
+            self._gltf.item("accessors", key)
             if key not in times:
                 times[key] = self._gltf.numbers(key, 1)[:, 0]
             found[node, path] = self._channel(times[key], sampler, path)
@@ -190,7 +190,7 @@ class Scene:
 
     def _channel(self, times_s: np.ndarray, sampler: dict, path: str) -> Channel:
         values = self._gltf.numbers(sampler.get("output"), _WIDTHS[path])
-        kind = sampler.get("interpolation", "LINEAR")
+        kind = str(sampler.get("interpolation", "LINEAR"))
         rows = len(times_s) * (3 if kind == "CUBICSPLINE" else 1)
         if kind not in ("LINEAR", "STEP", "CUBICSPLINE") or len(values) != rows:
             raise self._gltf.refuse(f"must have {rows} {kind} keys", len(values))
