@@ -27,6 +27,8 @@ NEAR_HAND = 1.08
 """By how much hands in front of a body look larger than in the plane of its shoulders."""
 WRIST_M = np.array([0.15, -0.30, 0.20])
 """Where a speaker's left wrist is on the whole."""
+TURNED_AWAY = 0.6
+"""Shoulders that ask for less than this share of the hands' scale are not seen from the front."""
 SWAY = 0.15
 """A body whose shoulders leave their middle place by more than this share of their breadth walks
 about: then hands are counted from where it is, else from where it is on the whole."""
@@ -84,7 +86,7 @@ def view_body(track: Track, weights: np.ndarray) -> BodyView:
     notes = []
     across = np.diff(track.body_px[seen][:, SHOULDERS], axis=1)[:, 0]
     scale = float(np.median(np.linalg.norm(across, axis=-1))) / REFERENCE_SHOULDER_BREADTH_M
-    if not 0.6 < scale / by_hands < 1.7:
+    if scale < TURNED_AWAY * by_hands:
         notes.append("shoulders not seen from the front: the scale is that of the hands")
         scale = by_hands
     origin = np.median(middle[seen], axis=0)

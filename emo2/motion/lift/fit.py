@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FRAME_NOISE_PX = 2.0
 TOLERANCE = 3.5
 LEAST_NOISE_PX, MOST_NOISE_PX = 0.12, 6.0
+LEAST_OUTLIER_PX = 6.0
+"""However clean a track is, no point that is nearer is taken for a mistake."""
 ROUNDS, ROUND_STEPS = 3, 8
 CHUNK_FRAMES, OVERLAP_FRAMES = 360, 60
 BRIDGED_S = 0.25
@@ -105,7 +107,7 @@ def _fit_chunk(sight: Sight, pose: Pose, rest_m: np.ndarray, fps: float, noise_p
         # fits to a tenth of a pixel, a detector's to a few.
         left = float(np.median(now.error_px[seen])) / 1.18
         own = float(np.clip(max(noise_px, left), LEAST_NOISE_PX, MOST_NOISE_PX))
-        tolerance = TOLERANCE
+        tolerance = max(TOLERANCE, LEAST_OUTLIER_PX / own)
     return pose
 
 

@@ -21,7 +21,8 @@ PALM = np.array([0, 5, 9, 13, 17])
 NUM_STARTS = 4
 STARTS = NUM_STARTS * 2
 """Four turns, each with a relaxed and with a closed hand."""
-STEPS = 14
+LOOSENESS, STEPS = (8.0, 3.0, 1.0), (6, 5, 6)
+"""A start may be far off: first nothing is taken for a mistake of the detector, then ever more."""
 BATCH = 512
 FIRST_DAMPING = 1e-2
 TURN_STD_RAD, ANGLE_STD_RAD, DEPTH_STD_M = np.deg2rad(10.0), np.deg2rad(14.0), 0.03
@@ -47,7 +48,9 @@ def _fit_starts(sight, rest_m, noise_px, tolerance) -> tuple[Pose, np.ndarray]:
     starts = _starts(sight, rest_m)
     count = len(sight.weight)
     repeated = sight[np.repeat(np.arange(count), STARTS)]
-    pose, energy = refine(repeated, starts, rest_m, noise_px, tolerance)
+    pose = starts
+    for looser, steps in zip(LOOSENESS, STEPS, strict=True):
+        pose, energy = refine(repeated, pose, rest_m, noise_px, looser * tolerance, steps)
     return pose, energy.reshape(count, STARTS)
 
 
@@ -57,7 +60,7 @@ def refine(
     rest_m: np.ndarray,
     noise_px: float,
     tolerance: float,
-    steps: int = STEPS,
+    steps: int,
 ) -> tuple[Pose, np.ndarray]:
     """Levenberg-Marquardt of every frame for itself, in batches; returns poses and energies."""
     done = []

@@ -24,7 +24,7 @@ WORTH = 8.0
 DEPTH_WORTH = 1.0
 """...and what the arm says of its depth, wrong by the same amount in all frames, as this many."""
 ROUNDS = 4
-LARGEST_BETA = 2.5
+LARGEST_BETA = 2.0
 
 
 def fit_betas(
