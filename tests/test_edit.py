@@ -476,6 +476,19 @@ def test_limit_leaves_nothing_impossible():
         assert (angles < LIMITS_DEG[..., 1] + 0.1).all()
 
 
+def test_a_quick_hand_does_not_stop_at_its_reach_as_at_a_wall():
+    wide = apply(BASE, [{"op": "key", "frame": 40, "place": [0.75, 0, 0.2], "hands": ["left"]}])
+    eased = apply(wide, [{"op": "limit", "what": "place"}]).translation_m[:, 0].astype(float)
+    walled = anatomy.limit_place(wide.translation_m[:, 0].astype(float))
+    np.testing.assert_allclose(eased, anatomy.limit_place(eased), atol=0.01)
+    assert (eased <= anatomy.VOLUME_M[1] + 1e-6).all()
+
+    def sharpest(places):
+        return np.linalg.norm(np.diff(places, 2, axis=0), axis=-1).max()
+
+    assert sharpest(eased) < 0.7 * sharpest(walled)
+
+
 def test_hands_that_cross_are_parted_without_a_corner():
     crossed = apply(BASE, [{"op": "offset", "start": 30, "stop": 50, "fade": 8, "apart": -0.17}])
     wrists = crossed.quaternions[:, :, 0]

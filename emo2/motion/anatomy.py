@@ -71,22 +71,19 @@ def wrist_orientation(wrist_m: np.ndarray, angles_rad: np.ndarray) -> np.ndarray
     return multiply(neutral_wrist(wrist_m), local)
 
 
-def limit(
-    quaternions: np.ndarray, translation_m: np.ndarray, what: str = "all"
-) -> tuple[np.ndarray, np.ndarray]:
+def limit(quaternions: np.ndarray, translation_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest motion that a body can make: hands in front of the torso, wrists not broken,
-    hands not in each other; or `what`: only the "place" of each hand, only its "wrist".
+    hands not in each other.
 
     Takes and returns quaternions (T, 2, 16, 4) and translation (T, 2, 3). What is well inside the
     limits stays as it is.
     """
     quaternions, translation_m = np.array(quaternions), np.array(translation_m, dtype=np.float64)
-    for hand in (0, 1) if what in ("all", "place") else ():
+    for hand in (0, 1):
         side = _MIRROR**hand
         translation_m[:, hand] = side * limit_place(side * translation_m[:, hand])
-    if what == "all":
-        translation_m = separate(quaternions[:, :, 0], translation_m)
-    for hand in (0, 1) if what in ("all", "wrist") else ():
+    translation_m = separate(quaternions[:, :, 0], translation_m)
+    for hand in (0, 1):
         wrist = mirror(quaternions[:, hand, 0]) if hand else quaternions[:, hand, 0]
         wrist = limit_bend(wrist, _MIRROR**hand * translation_m[:, hand])
         quaternions[:, hand, 0] = mirror(wrist) if hand else wrist

@@ -55,6 +55,12 @@ CASES = {
     "style": [{"op": "style", **SPAN, "style": "keynote", "amount": 0.8}],
     "limit": [{"op": "offset", "dz": 0.25, "apart": -0.1}, {"op": "limit", **SPAN}],
     "separate": [{"op": "offset", "apart": -0.14}, {"op": "separate", **SPAN, "gap": 0.01}],
+    "separate forward": [
+        {"op": "offset", "apart": -0.14},
+        {"op": "separate", "way": "forward", "hands": ["left", "right"]},
+    ],
+    "limit wrists": [{"op": "limit", "what": "wrist"}],
+    "bridge": [{"op": "bridge", "start": 10, "stop": 16}],
     "seam": [{"op": "offset", "start": 15, "fade": 0, "dy": 0.04}, {"op": "seam", "frame": 15}],
     "trim": [{"op": "trim", "start": 5, "stop": 22}],
     "resample": [{"op": "resample", "fps": 30.0}],

@@ -75,7 +75,7 @@ _TABLE: tuple[Operation, ...] = (
             _number("slow_s", "Posture", "Movements slower than this are posture and stay.",
                     SLOW_S, 0.5, 20.0, unit="s"),
         ),
-        _SPAN,
+        _MOVING,
     ),
     Operation(
         "speed", "Speed", "The middle of the span faster or slower; its ends stay in time.",
