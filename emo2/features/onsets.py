@@ -22,7 +22,8 @@ _BAND_RANGE_DB = 35.0
 _BLOCK_S = 30.0
 _RANGE_DB = 32.0
 """What is this far below the loud syllables is a pause."""
-_SILENT_DBFS = -60.0
+_SILENT_DBFS, _STEADY_DB = -60.0, 6.0
+"""Quieter is silence; what varies less is noise."""
 _LEAST_RISE_DB = 0.18
 """Mean of the bands, a point: steady hiss stays below."""
 _SYLLABLE, _LEAST_GAP = 15, 10
@@ -36,7 +37,8 @@ def speech_onsets(audio: AudioClip) -> tuple[np.ndarray, np.ndarray]:
     import librosa
 
     level_db = _level_db(audio)
-    if level_db.max() < _SILENT_DBFS:
+    quiet_db, loud_db = np.percentile(level_db, (5, 95))
+    if loud_db < _SILENT_DBFS or loud_db - quiet_db < _STEADY_DB:
         return np.zeros(0), np.zeros(0)
     flux = _flux(audio, len(level_db))
     found = librosa.onset.onset_detect(

@@ -20,7 +20,7 @@ from emo2.hands.detail import HandDetail
 from emo2.hands.lettering import clock, write
 from emo2.hands.model import HandModel
 from emo2.hands.render import render_motion
-from emo2.hands.timeline import GROUND_RGB, HAND_RGB, ONSET_RGB, TEXT_RGB, Beats, Timeline
+from emo2.hands.timeline import GROUND_RGB, HAND_RGB, ONSET_RGB, TEXT_RGB, Beats, Timeline, draw_dot
 from emo2.types import Camera, Frame, HandMotion, Progress
 
 WIDTH_PX = 1600
@@ -113,7 +113,7 @@ def _write_header(page: Frame, motion: HandMotion, beats: Beats | None, title: s
     x = WIDTH_PX - _GAP - write(page, facts, WIDTH_PX - _GAP, _HEADER / 2, 17, TEXT_RGB, "rm") - 40
     for hand, name in reversed(list(enumerate(("left hand", "right hand")))):
         x -= write(page, name, x, _HEADER / 2, 17, TEXT_RGB, "rm") + 14
-        _dot(page, x, _HEADER / 2, HAND_RGB[hand])
+        draw_dot(page, x, _HEADER / 2, 6, HAND_RGB[hand])
         x -= 24
 
 
@@ -129,7 +129,7 @@ def _write_caption(
     if any(end.meets for end in ends):
         x -= write(page, "on the beat", x, y, 15, ONSET_RGB, "rm") + 12
     for end in ends[::-1]:
-        _dot(page, x - 6, y - 0.5, HAND_RGB[end.hand])
+        draw_dot(page, x - 6, y - 0.5, 6, HAND_RGB[end.hand])
         x -= 18
 
 
@@ -150,7 +150,3 @@ def _draw_timeline(page: Frame, timeline: Timeline, frames: tuple[int, ...]) -> 
             page, (round(x) - half, top + 3), (round(x) + half, top + 23), (235, 237, 242), -1
         )
         write(page, str(number), x, top + 13, 15, GROUND_RGB, "mm")
-
-
-def _dot(page: Frame, x: float, y: float, rgb: tuple[int, int, int]) -> None:
-    cv2.circle(page, (round(x * 16), round(y * 16)), 6 * 16, rgb, -1, cv2.LINE_AA, 4)

@@ -19,8 +19,8 @@ from emo2.hands.timeline import (
     TEXT_RGB,
     Beats,
     Timeline,
-    _dot,
-    _line,
+    draw_dot,
+    draw_upright,
 )
 from emo2.types import NUM_HANDS, Frame, HandMotion
 
@@ -64,20 +64,21 @@ class BeatStrip:
         band = self._stretch(first)
         x = self.playhead_px(t)
         now_s = (t + 0.5) / timeline.fps
+        rows = timeline.reach(self.height)
         future = band[:, max(round(x), 0) :]
         future[:] = future * _DIM + np.array(GROUND_RGB) * (1 - _DIM)
         for time_s in timeline.beats.onsets_s:
             if 0 <= now_s - time_s < _FLASH_S:
                 at = (time_s * timeline.fps - first) * self._per_frame
                 fresh = 1 - (now_s - time_s) / _FLASH_S
-                _line(band, at, 0.17 * self.height, 0.94 * self.height, ONSET_RGB, fresh)
-        _line(band, x, 0.17 * self.height, self.height - 1, (255, 255, 255), 0.95)
+                draw_upright(band, at, rows, ONSET_RGB, fresh, 1.5)
+        draw_upright(band, x, slice(rows.start, self.height), (255, 255, 255), 0.95, 1.8)
         for hand in range(NUM_HANDS):
             speed = timeline.speed_m_s[t, hand]
             if np.isfinite(speed):
                 y = timeline.height_of(speed, timeline.rooms(self.height))
-                _dot(band, x, y, max(3.0, self.height / 22), (255, 255, 255))
-                _dot(band, x, y, max(2.0, self.height / 32), HAND_RGB[hand])
+                draw_dot(band, x, y, max(3.0, self.height / 22), (255, 255, 255))
+                draw_dot(band, x, y, max(2.0, self.height / 32), HAND_RGB[hand])
         self._write_legend(band, t)
         return band
 
@@ -114,7 +115,7 @@ class BeatStrip:
         size = max(9, self.height // 8)
         y, x = 0.085 * self.height, 0.6 * size
         for hand, name in enumerate(("left", "right")):
-            _dot(band, x + 0.3 * size, y, 0.28 * size, HAND_RGB[hand])
+            draw_dot(band, x + 0.3 * size, y, 0.28 * size, HAND_RGB[hand])
             x += 0.9 * size
             x += write(band, name, x, y, size, TEXT_RGB) + size
         time = f"{clock(t / self.timeline.fps)}  ·  {t}"

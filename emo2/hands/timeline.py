@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from emo2.hands.lettering import write
+from emo2.hands.lettering import Rgb, write
 from emo2.motion.beats import wrist_speed
 from emo2.motion.edit.span import HANDS, Span
 from emo2.motion.edit.warp import apexes
@@ -87,15 +87,20 @@ class Timeline:
             if -8 <= x <= width + 8:
                 y = self.height_of(self.speed_m_s[end.frame, end.hand], rooms)
                 radius = max(2.2, height / 30)
-                _dot(picture, x, y, radius, HAND_RGB[end.hand])
+                draw_dot(picture, x, y, radius, HAND_RGB[end.hand])
                 if not end.meets:
-                    _dot(picture, x, y, 0.55 * radius, GROUND_RGB)
+                    draw_dot(picture, x, y, 0.55 * radius, GROUND_RGB)
         return picture
 
     @staticmethod
     def rooms(height: int) -> tuple[float, float, float, float]:
         """Rows where the curves begin and end, and the middle and half height of the sound."""
         return 0.20 * height, 0.64 * height, 0.80 * height, 0.13 * height
+
+    @staticmethod
+    def reach(height: int) -> slice:
+        """Rows through which onsets and the playhead run."""
+        return slice(round(0.17 * height), round(0.94 * height))
 
     def height_of(self, speed_m_s: float, rooms: tuple[float, ...]) -> float:
         """The row at which a speed is drawn."""
@@ -132,14 +137,14 @@ class Timeline:
             level = self.beats.levels[a:b]
             if len(level):
                 half = rooms[3] * float(level.max())
-                _column(picture, x, rooms[2] - half, rooms[2] + half + 1, SOUND_RGB)
+                picture[round(rooms[2] - half) : round(rooms[2] + half) + 1, x] = SOUND_RGB
 
     def _draw_onsets(self, picture, start_s, stop_s, per_s) -> None:
-        top, bottom = 0.17 * len(picture), 0.94 * len(picture)
         for time_s, strength in zip(self.beats.onsets_s, self.beats.strengths, strict=True):
             if start_s <= time_s < stop_s:
                 x = (time_s - start_s) * per_s
-                _line(picture, x, top, bottom, ONSET_RGB, 0.12 + 0.68 * float(strength))
+                alpha = 0.12 + 0.68 * float(strength)
+                draw_upright(picture, x, self.reach(len(picture)), ONSET_RGB, alpha)
 
     def _draw_speed(self, picture, hand, start_s, stop_s, per_s, rooms) -> None:
         first = max(int(start_s * self.fps) - 1, 0)
@@ -164,20 +169,19 @@ def _fixed(points: np.ndarray) -> np.ndarray:
     return np.round((points - 0.5) * 2**_BITS).astype(np.int32)
 
 
-def _dot(picture: np.ndarray, x: float, y: float, radius: float, rgb) -> None:
+def draw_dot(picture: np.ndarray, x: float, y: float, radius: float, rgb: Rgb) -> None:
+    """A disc at any fraction of a pixel, in place."""
     centre = _fixed(np.array([x, y])).tolist()
     cv2.circle(picture, centre, round(radius * 2**_BITS), rgb, -1, cv2.LINE_AA, _BITS)
 
 
-def _column(picture: np.ndarray, x: int, top: float, bottom: float, rgb) -> None:
-    picture[max(round(top), 0) : round(bottom), x] = rgb
-
-
-def _line(picture: np.ndarray, x: float, top: float, bottom: float, rgb, alpha: float) -> None:
-    """A vertical line one pixel wide at any fraction of a pixel."""
-    left = int(np.floor(x - 0.5))
-    for column, share in ((left, 1 - (x - 0.5 - left)), (left + 1, x - 0.5 - left)):
-        if 0 <= column < picture.shape[1] and share > 0:
-            beneath = picture[round(top) : round(bottom), column].astype(np.float32)
-            mixed = beneath + alpha * share * (np.asarray(rgb, np.float32) - beneath)
-            picture[round(top) : round(bottom), column] = mixed
+def draw_upright(
+    picture: np.ndarray, x: float, rows: slice, rgb: Rgb, alpha: float, width: float = 1.0
+) -> None:
+    """A vertical line around `x`, at any fraction of a pixel, in place."""
+    left, right = x - width / 2, x + width / 2
+    for column in range(int(np.floor(left)), int(np.ceil(right))):
+        share = min(column + 1, right) - max(column, left)
+        if 0 <= column < picture.shape[1]:
+            beneath = picture[rows, column].astype(np.float32)
+            picture[rows, column] = beneath + alpha * share * (np.asarray(rgb) - beneath)
