@@ -33,7 +33,7 @@ from emo2.motion.rotations import from_axis_angle, from_matrix, to_axis_angle, t
 from emo2.types import NUM_JOINTS
 
 _RIDGE = 0.02
-_SKIN = {False: (0.25, 1.0), True: (0.06, 0.65)}
+_SKIN = {False: (0.25, 1.0), True: (0.06, 0.35)}
 _FOLD_M = {False: 0.02, True: 0.0035}
 _FINE_M, _COARSE_M = 0.0028, 0.0038
 """Cells of the lattice: within a finger, and where it meets the palm."""
