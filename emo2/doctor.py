@@ -110,7 +110,7 @@ def _hands(folder: Path) -> Finding:
     try:
         pair = load_hands(find_hands(mano) or folder / "hands")
     except InputError as error:
-        return Finding("hands", False, str(error))
+        return Finding("hands", False, str(error).removeprefix("hands: "))
     if pair.is_mano:
         return Finding(
             "hands", True, f"MANO's own, of {pair.folder}; poses count from the flat hand"

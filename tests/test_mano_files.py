@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mano_like import FREE, hand_arrays, write_folder, write_pickle
+from scipy.sparse import csc_matrix, csr_matrix
 
 from emo2.doctor import _hands
 from emo2.errors import InputError, MissingCheckpoint
@@ -115,6 +116,17 @@ def test_the_archive_may_be_dropped_as_it_unpacks(tmp_path, monkeypatch):
     assert find_hands(tmp_path / "mano") == tmp_path / "mano" / "mano_v1_2" / "models"
     assert load_hands(tmp_path / "mano").is_mano
     assert find_hands(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("matrix", [csc_matrix, csr_matrix])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_files_that_were_converted_for_python_3_are_read(tmp_path, matrix, protocol):
+    for side in ("LEFT", "RIGHT"):
+        arrays = hand_arrays(side)
+        arrays["J_regressor"] = matrix(arrays["J_regressor"])
+        (tmp_path / f"MANO_{side}.pkl").write_bytes(pickle.dumps(arrays, protocol))
+    read = load_hands(tmp_path).hands[1]["J_regressor"]
+    np.testing.assert_array_equal(read, hand_arrays("RIGHT")["J_regressor"])
 
 
 # The hand layer -----------------------------------------------------------------------------
@@ -236,6 +248,14 @@ def foreign_select(folder, monkeypatch):
     (folder / "MANO_RIGHT.pkl").write_bytes(data.replace(b"preferred_shape", b"preferred_shapf"))
 
 
+def a_sparse_bomb(folder, monkeypatch):
+    """A sparse matrix that says it has more numbers than memory holds."""
+    arrays = hand_arrays("RIGHT")
+    arrays["J_regressor"] = csc_matrix(arrays["J_regressor"])
+    arrays["J_regressor"].indptr = arrays["J_regressor"].indptr.astype(np.int64) * 10**12
+    (folder / "MANO_RIGHT.pkl").write_bytes(pickle.dumps(arrays))
+
+
 def with_nan():
     values = hand_arrays("RIGHT")["posedirs"]
     values[3, 1, 2] = np.nan
@@ -260,6 +280,7 @@ WRONG = {
     "empty": (empty, "whole pickle"),
     "list": (a_list, "a dictionary of arrays"),
     "select": (foreign_select, "chumpy"),
+    "sparse": (a_sparse_bomb, "numbers that are not there"),
 }
 
 

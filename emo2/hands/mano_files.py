@@ -44,6 +44,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 """What smplx.MANO reads."""
 _SOURCE = "source_sha256"
+_SPARSE = ("csc_matrix", "csr_matrix")
 _REMEDY = "Take the file again from https://mano.is.tue.mpg.de (models of MANO v1.2)."
 
 
@@ -145,11 +146,14 @@ def _read(folder: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def _read_pickle(path: Path) -> dict[str, object]:
-    sparse = NodeClass("csc_matrix")
     classes = {
         ("chumpy.ch", "Ch"): NodeClass("Ch"),
         ("chumpy.reordering", "Select"): NodeClass("Select"),
-        **{(f"scipy.sparse{module}", "csc_matrix"): sparse for module in (".csc", "._csc", "")},
+        **{
+            (f"scipy.sparse.{old}{name[:3]}", name): NodeClass(name)
+            for name in _SPARSE
+            for old in ("", "_")  # the module was renamed in SciPy 1.8
+        },
     }
     held = load_pickle(path, {**ARRAYS, **classes}, argument="hands")
     if not isinstance(held, dict):
@@ -165,8 +169,8 @@ def _evaluate(node: Node, path: Path) -> np.ndarray:
     """The numbers of a chumpy node or a SciPy matrix."""
     state = node.state
     try:
-        if node.name == "csc_matrix":
-            return _dense(state)
+        if node.name in _SPARSE:
+            return _dense(state, by_rows=node.name == "csr_matrix")
         if node.name == "Select":
             inner = state["a"]
             values = _evaluate(inner, path) if isinstance(inner, Node) else plain_array(inner)
@@ -176,14 +180,19 @@ def _evaluate(node: Node, path: Path) -> np.ndarray:
         raise _wrong(path, "chumpy and SciPy nodes as MANO has them", f"{error!r:.120}") from error
 
 
-def _dense(state: dict) -> np.ndarray:
-    """A compressed-column matrix: column j holds data[indptr[j]:indptr[j + 1]] in rows indices."""
-    shape = tuple(state.get("_shape", state.get("shape")))
-    if shape != SHAPES["J_regressor"]:
-        raise ValueError(f"a sparse matrix of shape {shape}")
-    counts = np.diff(state["indptr"])
+def _dense(state: dict, *, by_rows: bool) -> np.ndarray:
+    """A compressed matrix: column (or row) j holds data[indptr[j]:indptr[j + 1]], in the rows (or
+    columns) `indices`."""
+    shape = SHAPES["J_regressor"]
+    if state.get("_shape", state.get("shape")) != shape:
+        raise ValueError("a sparse matrix of another shape")
+    data, indices, indptr = (plain_array(state[name]) for name in ("data", "indices", "indptr"))
+    counts = np.diff(indptr)
+    if counts.min() < 0 or counts.sum() != len(data):
+        raise ValueError("a sparse matrix with numbers that are not there")
+    lines = np.repeat(np.arange(len(counts)), counts)
     out = np.zeros(shape)
-    np.add.at(out, (state["indices"], np.repeat(np.arange(shape[1]), counts)), state["data"])
+    np.add.at(out, (lines, indices) if by_rows else (indices, lines), data)
     return out
 
 

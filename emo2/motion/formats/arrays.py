@@ -47,6 +47,8 @@ def read_npz(
 def read_npy(path: Path, *, argument: str = "motion") -> np.ndarray:
     """The array in an .npy; `InputError` as `read_npz`."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES >> 20} MB")
         array = np.load(path, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise TypeError("an archive")

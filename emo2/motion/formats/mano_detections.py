@@ -29,6 +29,7 @@ PLACES = ("pred_cam_t_full", "cam_t_full", "cam_t", "transl", "trans", CROP_PLAC
 SIDES = ("right", "is_right")
 FRAMES = ("frame", "frames", "frame_idx", "frame_index", "frame_id")
 RATES = ("fps", "frame_rate")
+KNOWN = ("global_orient", "hand_pose", "betas", *NESTED, *PLACES, *SIDES, *FRAMES, *RATES)
 SUFFIXES = (".npz", ".pkl", ".pt")
 MAX_SPAN = 200_000
 MAX_DEPTH = 4
@@ -83,7 +84,7 @@ def read_detections(path: Path) -> Detections:
 
 def _read(path: Path) -> object:
     if path.suffix.lower() == ".npz":
-        return read_npz(path)
+        return read_npz(path, KNOWN)
     return load_pickle(path, {**ARRAYS, **TENSORS})
 
 

@@ -23,7 +23,7 @@ from emo2.motion.formats.body_frame import to_body_frame
 from emo2.motion.formats.report import Context, Imported, ImportReport
 from emo2.motion.formats.smplx_skeleton import NUM_BODY_JOINTS, pose_arms
 from emo2.motion.formats.stand_ins import ARRAYS
-from emo2.motion.formats.unpickling import TENSORS, load_pickle
+from emo2.motion.formats.unpickling import MAX_BYTES, TENSORS, load_pickle
 from emo2.motion.rotations import continuous, from_axis_angle, to_axis_angle
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREADTH_M, HandMotion
 
@@ -46,7 +46,10 @@ _FACE_LOST = "face and expression"
 
 def is_show(path: Path) -> bool:
     """Does this pickle name what a SHOW fit holds? Read as bytes, not unpickled."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
+    except OSError:
+        return False
     return b"body_pose_axis" in data and b"left_hand_pose" in data
 
 
@@ -104,7 +107,11 @@ def read_talkshow(path: Path, context: Context) -> Imported:
 
 
 def read_beat2(path: Path, context: Context) -> Imported:
-    """BEAT2 (.npz): SMPL-X with 55 joints, axis-angles, fingers from the flat hand."""
+    """BEAT2 and EMAGE (.npz): SMPL-X with 55 joints, axis-angles, fingers from the flat hand.
+
+    MoSh++, which made BEAT2, writes whole poses. EMAGE's own viewer adds MANO's mean hand to them
+    once more (smplx's default `flat_hand_mean=False`), so fingers bend more there.
+    """
     held = read_npz(path, ("poses", "mocap_frame_rate", "mocap_framerate"))
     fps = _frame_rate(held, path, default=BEAT2_FPS)
     poses = numbers(held, "poses", ("T", 165), path)

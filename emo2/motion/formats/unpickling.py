@@ -37,7 +37,7 @@ from emo2.motion.formats.stand_ins import (
 )
 from emo2.motion.formats.tensors import STORAGE_TYPES, Refused, rebuild_tensor, storage_id
 
-MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 29
 """Files, and what they unpack to, beyond this are refused."""
 BROKEN = (
     pickle.UnpicklingError,
