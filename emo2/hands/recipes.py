@@ -57,6 +57,12 @@ def _thumb_on(finger: str, along: float = 0.6, *also: str) -> Step:
     return Step(("thumb",), (pad, *rests))
 
 
+def _against_the_thumb(*fingers: str) -> Step:
+    """Curled fingers out of the ball of the folded thumb, their backs against its pad."""
+    goals = [Rest(Spot(f, 2, 0.9, "back"), "thumb", weight=0.3) for f in fingers]
+    return Step(fingers, tuple(goals), prior_deg=5.0)
+
+
 def _together() -> Step:
     """Straight fingers without gaps on either side of the middle one."""
     goals = [
@@ -180,13 +186,13 @@ RECIPES = {
         "thumb_up",
         (
             _thumb_on("middle", 1.0, "index"),
-            Step(("thumb", "index", "middle"), _thumb_on("middle", 1.0, "index").goals, 4.0),
+            _against_the_thumb("index", "middle"),
         ),
     ),
     "point": Recipe(
         {
             "thumb": (40, 26, 10, 40, 40),
-            "index": (0, 0, 4, 6, 4),
+            "index": (0, 0, -1, 3, 2),
             "middle": (0, 0, 70, 96, 52),
             "ring": (0, -2, 78, 98, 56),
             "pinky": (0, -6, 80, 94, 54),
@@ -300,15 +306,14 @@ RECIPES = {
         steps=(_tips_meet("index", "middle", "ring", "pinky", along=0.85, facing=0.3),),
     ),
     "l_shape": Recipe(
-        {"thumb": (-4, 2, -35, -9, -12), "index": (0, 0, -2, 3, 2)},
+        {"thumb": (-4, 10, -35, -8, -10), "index": (0, 0, -2, 3, 2)},
         "thumb_up",
+        (Step(("middle", "ring", "pinky"), (), 4.0),),
     ),
     "phone": Recipe(
-        {
-            "thumb": (-4, 2, -32, -6, -10),
-            "pinky": (0, 14, -2, 6, 4),
-        },
+        {"thumb": (-4, 9, -32, -6, -10), "pinky": (0, 14, -2, 6, 4)},
         "thumb_up",
+        (Step(("index", "middle", "ring"), (), 4.0),),
     ),
 }
 
