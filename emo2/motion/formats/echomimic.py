@@ -93,6 +93,8 @@ def read(path: Path, context: Context) -> Imported:
     track = Track(hands * SIDE_PX, hands_score, body * SIDE_PX, body_score, SIDE_PX, SIDE_PX, FPS)
     convention = "2-D points in shares of the 768 px square, 24 frames per second assumed"
     lost = ("the face and of the body all but shoulders and elbows",)
+    if any(frame[4] > 1 for frame in frames):
+        lost += ("several people: the one whose body was seen most surely was taken",)
     return lift_import(track, context, "echomimic", convention, lost)
 
 
@@ -170,9 +172,9 @@ def _frame_files(path: Path) -> list[Path]:
     return [path / f"{n}.npy" for n in numbers_there]
 
 
-def _read_frame(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """hands (2, 21, 2), hands_score (2, 21), body (18, 2), body_score (18,) of one file; of the
-    person with the surest body where there are several."""
+def _read_frame(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """hands (2, 21, 2), hands_score (2, 21), body (18, 2), body_score (18,) of one file, of the
+    person with the surest body; and how many people it holds."""
     content = load_pickle(file, ARRAYS | OBJECT_ARRAYS, start=_pickle_start(file))
     pose = content[0] if isinstance(content, list) and len(content) == 1 else None
     if not isinstance(pose, dict):
@@ -190,7 +192,7 @@ def _read_frame(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
         chosen = int(scores.mean(axis=1).argmax())
         body, body_score = candidates[chosen], scores[chosen]
     own = slice(2 * chosen, 2 * chosen + 2)
-    return hands[own], hands_score[own], body, body_score
+    return hands[own], hands_score[own], body, body_score, people
 
 
 def _pickle_start(file: Path) -> int:
