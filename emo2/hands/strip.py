@@ -67,11 +67,11 @@ class BeatStrip:
         rows = timeline.reach(self.height)
         future = band[:, max(round(x), 0) :]
         future[:] = future * _DIM + np.array(GROUND_RGB) * (1 - _DIM)
-        for time_s in timeline.beats.onsets_s:
-            if 0 <= now_s - time_s < _FLASH_S:
-                at = (time_s * timeline.fps - first) * self._per_frame
-                fresh = 1 - (now_s - time_s) / _FLASH_S
-                draw_upright(band, at, rows, ONSET_RGB, fresh, 1.5)
+        onsets_s = timeline.beats.onsets_s
+        for time_s in onsets_s[slice(*np.searchsorted(onsets_s, (now_s - _FLASH_S, now_s)))]:
+            at = (time_s * timeline.fps - first) * self._per_frame
+            fresh = 1 - (now_s - time_s) / _FLASH_S
+            draw_upright(band, at, rows, ONSET_RGB, fresh, 1.5)
         draw_upright(band, x, slice(rows.start, self.height), (255, 255, 255), 0.95, 1.8)
         for hand in range(NUM_HANDS):
             speed = timeline.speed_m_s[t, hand]

@@ -82,14 +82,7 @@ class Timeline:
         self._draw_onsets(picture, start_s, stop_s, per_s)
         for hand in range(NUM_HANDS):
             self._draw_speed(picture, hand, start_s, stop_s, per_s, rooms)
-        for end in self.stroke_ends:
-            x = ((end.frame + 0.5) / self.fps - start_s) * per_s
-            if -8 <= x <= width + 8:
-                y = self.height_of(self.speed_m_s[end.frame, end.hand], rooms)
-                radius = max(2.2, height / 30)
-                draw_dot(picture, x, y, radius, HAND_RGB[end.hand])
-                if not end.meets:
-                    draw_dot(picture, x, y, 0.55 * radius, GROUND_RGB)
+        self._draw_stroke_ends(picture, start_s, stop_s, per_s, rooms)
         return picture
 
     @staticmethod
@@ -120,6 +113,7 @@ class Timeline:
 
     def _draw_grid(self, picture, start_s, stop_s, per_s) -> None:
         height = len(picture)
+        minutes = self.num_frames / self.fps > 60
         step = next((s for s in (1, 2, 5, 10, 30, 60, 120, 300) if s * per_s >= 34), 600)
         for second in range(-(-int(start_s) // step) * step, int(np.ceil(stop_s)) + 1, step):
             x = round((second - start_s) * per_s)
@@ -127,7 +121,8 @@ class Timeline:
                 picture[-max(3, height // 12) :, x] = TEXT_RGB
                 if height >= 60:
                     size = min(max(8, height // 9), 15)
-                    write(picture, f"{second} s", x + 4, height - 2, size, TEXT_RGB, "ls")
+                    words = f"{second // 60}:{second % 60:02d}" if minutes else f"{second} s"
+                    write(picture, words, x + 4, height - 2, size, TEXT_RGB, "ls")
 
     def _draw_sound(self, picture, start_s, stop_s, per_s, rooms) -> None:
         rate, width = self.beats.rate_hz, picture.shape[1]
@@ -140,17 +135,37 @@ class Timeline:
                 picture[round(rooms[2] - half) : round(rooms[2] + half) + 1, x] = SOUND_RGB
 
     def _draw_onsets(self, picture, start_s, stop_s, per_s) -> None:
+        clear = np.clip((per_s - 8) / 24, 0, 1)  # so close together they would be a wall
+        if clear == 0:
+            return
         for time_s, strength in zip(self.beats.onsets_s, self.beats.strengths, strict=True):
             if start_s <= time_s < stop_s:
+                x, alpha = (time_s - start_s) * per_s, 0.12 + 0.68 * float(strength)
+                draw_upright(picture, x, self.reach(len(picture)), ONSET_RGB, clear * alpha)
+
+    def _draw_stroke_ends(self, picture, start_s, stop_s, per_s, rooms) -> None:
+        radius = min(max(2.2, len(picture) / 30), per_s / 18)
+        if radius < 1.5:
+            return
+        for end in self.stroke_ends:
+            time_s = (end.frame + 0.5) / self.fps
+            if start_s - 0.2 <= time_s < stop_s + 0.2:
                 x = (time_s - start_s) * per_s
-                alpha = 0.12 + 0.68 * float(strength)
-                draw_upright(picture, x, self.reach(len(picture)), ONSET_RGB, alpha)
+                y = self.height_of(self.speed_m_s[end.frame, end.hand], rooms)
+                draw_dot(picture, x, y, radius, HAND_RGB[end.hand])
+                if not end.meets:
+                    draw_dot(picture, x, y, 0.55 * radius, GROUND_RGB)
 
     def _draw_speed(self, picture, hand, start_s, stop_s, per_s, rooms) -> None:
         first = max(int(start_s * self.fps) - 1, 0)
         last = min(int(np.ceil(stop_s * self.fps)) + 1, self.num_frames)
         x = ((np.arange(first, last) + 0.5) / self.fps - start_s) * per_s
         speed = self.speed_m_s[first:last, hand]
+        together = max(1, round(1.5 * self.fps / per_s))  # frames that share a column: the fastest
+        if together > 1:
+            full = len(speed) // together * together
+            speed = speed[:full].reshape(-1, together).max(axis=1)
+            x = x[:full].reshape(-1, together).mean(axis=1)
         y = np.array([self.height_of(value, rooms) for value in speed])
         points = np.stack([x, y], axis=1)
         for stretch in np.split(np.arange(len(x)), np.flatnonzero(np.diff(np.isfinite(speed))) + 1):
@@ -161,7 +176,7 @@ class Timeline:
             fill = picture.copy()
             cv2.fillPoly(fill, [_fixed(np.concatenate([line, feet]))], HAND_RGB[hand], 16, _BITS)
             cv2.addWeighted(fill, 0.16, picture, 0.84, 0, picture)
-            thick = 1 if len(picture) < 110 else 2
+            thick = 1 if len(picture) < 110 or per_s < 40 else 2
             cv2.polylines(picture, [_fixed(line)], False, HAND_RGB[hand], thick, cv2.LINE_AA, _BITS)
 
 
