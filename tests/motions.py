@@ -4,7 +4,7 @@ import numpy as np
 
 from emo2.hands.shapes import SHAPES, finger_quaternions
 from emo2.motion.rest import rest_pose
-from emo2.motion.rotations import continuous, from_axis_angle, multiply
+from emo2.motion.rotations import angle_between, continuous, from_axis_angle, multiply
 from emo2.types import HandMotion
 
 
@@ -43,3 +43,17 @@ def same(a: HandMotion, b: HandMotion) -> bool:
     """Are all numbers equal, to the bit?"""
     names = ("quaternions", "translation_m", "visible", "betas")
     return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names) and a.fps == b.fps
+
+
+def difference(a: HandMotion, b: HandMotion) -> tuple[float, float]:
+    """The largest distance [m] and angle [rad] between two motions."""
+    places = np.abs(a.translation_m.astype(float) - b.translation_m).max()
+    angles = angle_between(a.quaternions.astype(float), b.quaternions.astype(float))
+    return places, angles.max()
+
+
+def steps(motion: HandMotion) -> tuple[np.ndarray, np.ndarray]:
+    """From frame to frame: distances [m] (T - 1, 2) and angles [rad] (T - 1, 2, 16)."""
+    turns = motion.quaternions.astype(float)
+    places = np.linalg.norm(np.diff(motion.translation_m.astype(float), axis=0), axis=-1)
+    return places, angle_between(turns[1:], turns[:-1])

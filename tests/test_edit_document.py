@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from motions import same, smooth_motion
 
 from emo2.errors import InputError
+from emo2.hands.shapes import SHAPES
 from emo2.motion.edit import (
     OPERATIONS,
     MotionDocument,
@@ -249,8 +250,10 @@ def golden_base() -> HandMotion:
 
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
-def test_golden_numbers(case):
+def test_golden_numbers(case, monkeypatch):
     """A JavaScript evaluator of the same operations is held to these, too."""
+    for name, angles_deg in GOLDEN["handshapes_deg"].items():
+        monkeypatch.setitem(SHAPES, name, np.array(angles_deg))
     edited = apply(golden_base(), case["operations"])
     assert edited.num_frames == case["num_frames"]
     frames, joints = case["frames"], GOLDEN["joints"]

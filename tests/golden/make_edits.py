@@ -2,7 +2,8 @@
 
     python -m tests.golden.make_edits
 
-Run it only when an operation is meant to give other numbers, and say so in the commit.
+Run it only when an operation is meant to give other numbers, and say so in the commit. The angles
+of the handshapes are in the file too: a better fist changes nothing here.
 """
 
 import json
@@ -16,7 +17,11 @@ sys.path.insert(0, str(HERE.parent))
 
 from motions import smooth_motion  # noqa: E402
 
+from emo2.hands.shapes import SHAPES  # noqa: E402
 from emo2.motion.edit import apply  # noqa: E402
+from emo2.motion.edit.fingers import CLOSED, OPEN  # noqa: E402
+from emo2.motion.edit.presets import PRESETS  # noqa: E402
+from emo2.motion.rest import REST_SHAPE  # noqa: E402
 from emo2.types import HandMotion  # noqa: E402
 
 FRAMES, EVERY = 30, 4
@@ -55,10 +60,6 @@ CASES = {
     "style": [{"op": "style", **SPAN, "style": "keynote", "amount": 0.8}],
     "limit": [{"op": "offset", "dz": 0.25, "apart": -0.1}, {"op": "limit", **SPAN}],
     "separate": [{"op": "offset", "apart": -0.14}, {"op": "separate", **SPAN, "gap": 0.01}],
-    "separate forward": [
-        {"op": "offset", "apart": -0.14},
-        {"op": "separate", "way": "forward", "hands": ["left", "right"]},
-    ],
     "limit wrists": [{"op": "limit", "what": "wrist"}],
     "bridge": [{"op": "bridge", "start": 10, "stop": 16}],
     "seam": [{"op": "offset", "start": 15, "fade": 0, "dy": 0.04}, {"op": "seam", "frame": 15}],
@@ -104,6 +105,9 @@ def main() -> None:
                 "visible": edited.visible[frames].tolist(),
             }
         )
+    used = {op["shape"] for ops in CASES.values() for op in ops if "shape" in op}
+    used |= {op["shape"] for ops in PRESETS.values() for op in ops if "shape" in op}
+    used |= {OPEN, CLOSED, REST_SHAPE}
     facts = {
         "base": {
             "quaternions": rounded(base.quaternions),
@@ -111,6 +115,7 @@ def main() -> None:
             "visible": base.visible.tolist(),
             "fps": base.fps,
         },
+        "handshapes_deg": {name: rounded(SHAPES[name]) for name in sorted(used)},
         "joints": JOINTS,
         "cases": cases,
     }
