@@ -19,7 +19,7 @@ from emo2.errors import InputError
 from emo2.hands.cuffs import Cuffs
 from emo2.hands.detail import HandDetail
 from emo2.hands.model import HandModel
-from emo2.hands.occlusion import openness
+from emo2.hands.occlusion import darken_crevices
 from emo2.hands.opengl import OpenGLError, OpenGLRenderer
 from emo2.hands.raster import rasterise, to_pixels, vertex_normals
 from emo2.hands.shading import SKIN_SHEEN, shade
@@ -154,9 +154,9 @@ class _Hands:
             mesh = self._assemble(smooth, together)
             if (window := _window(mesh.vertices, self.camera)) is not None:
                 colour, alpha, depth = self._backend(mesh, self.camera, window)
-                light = openness(depth, self.camera.pixels_per_metre)
+                darken_crevices(colour, depth, self.camera.pixels_per_metre)
                 depth = np.where(alpha > 0, depth, np.float32(np.inf))
-                layers.append(Layer(colour * light[..., None], alpha, depth, window))
+                layers.append(Layer(colour, alpha, depth, window))
         return layers
 
     def _assemble(self, smooth: np.ndarray, hands: list[int]) -> HandsMesh:
