@@ -15,7 +15,7 @@ from emo2.hands.model import HandModel
 from emo2.hands.shapes import SHAPES, finger_quaternions, handshape, wrist_rotation
 from emo2.motion import anatomy, clearance, torso
 from emo2.motion.capsules import BONES, Anatomy, closest_points
-from emo2.motion.checks import KINDS, check, facts, fix_all, fix_operations, summary
+from emo2.motion.checks import KINDS, check, facts, fix_all, fix_operations, fixes, summary
 from emo2.motion.checks.finding import HAND_WORDS, runs
 from emo2.motion.edit import apply, resample, trim
 from emo2.motion.rest import REST_ANGLES, REST_PLACE_M
@@ -352,6 +352,19 @@ def test_hands_may_touch_but_not_pass_through(hand_model, name):
     assert np.linalg.norm(np.array(finding.position_m) - MIDDLE) < 0.2
 
 
+def test_a_hand_may_not_pass_through_the_other_forearm():
+    left, right = ([-1, 0, 0], [0, 0, -1]), ([1, 0, 0.2], [0, -1, 0])
+    wrist = np.array([-0.16, -0.2, 0.3])
+    side = np.array([-1, 1, 1])
+    along = wrist + 0.25 * (anatomy.elbow(wrist * side) * side - wrist)
+    through = along - np.array([-0.08, 0, 0])  # the left hand's middle in the right forearm
+    (finding,) = [f for f in check(still_hands(left, right, [through, wrist])) if f.hand is None]
+    assert finding.kind == "hands_collide"
+    assert "forearm" in finding.message
+    before = still_hands(left, right, [through + np.array([0, 0, 0.09]), wrist])
+    assert "hands_collide" not in {f.kind for f in check(before)}
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_handshapes_of_the_library_pass(name):
     facing = ([0, 1, 0.3], [0, 0, 1])
@@ -436,6 +449,17 @@ def test_a_long_motion_is_checked_as_its_parts_are():
         shift = FRAMES * (index // len(one))
         assert (finding.start - shift, finding.stop - shift) == (first.start, first.stop)
         assert finding.value == pytest.approx(first.value, abs=1e-3)
+
+
+def test_of_very_many_findings_the_first_get_fixes(monkeypatch):
+    motion = speaker(0)
+    shown = np.array(motion.visible)
+    shown[10:110:10, 0] = False
+    monkeypatch.setattr(fixes, "MOST_TRIED", 4)
+    findings = check(replace(motion, visible=shown))
+    assert len(findings) == 10
+    assert [f.fix is not None for f in findings] == [True] * 4 + [False] * 6
+    assert all("check again" in f.remedy for f in findings[4:])
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])

@@ -6,21 +6,28 @@ from itertools import pairwise
 
 import numpy as np
 
+from emo2.motion.anatomy import elbow
 from emo2.motion.capsules import BONES, Anatomy, Contact, deepest
 
 TOUCH_M = 0.003
 """Hands that touch press into each other so far."""
 FARTHEST_M = 0.24
+_ROUND_M = 0.07
+"""How far flesh and forearm may lie beyond a hand's joints where two hands are looked at."""
 _LADDER_M = np.array([0.0, 0.01, 0.02, 0.035, 0.055, 0.085, 0.13, 0.18, FARTHEST_M])
 _HALVINGS = 5
 _CHUNK_FRAMES = 512
-_FIRST, _SECOND = np.indices((len(BONES), len(BONES))).reshape(2, -1)
+FOREARM = len(BONES)
+"""The bone that follows the hand's own in `pair_bones`."""
+_FOREARM_SHARE, _FOREARM_RADIUS_M = 0.4, 0.020
+"""The part of the forearm that hands meet, thinner than it is: elbows are only supposed."""
+_FIRST, _SECOND = np.indices((len(BONES) + 1, len(BONES) + 1)).reshape(2, -1)
 
 
 def between_hands(joints_m: np.ndarray, anatomy: Anatomy) -> Contact:
-    """The deepest overlap of two hands with joints (T, 2, 21, 3), per frame. `pair` counts `BONES`
-    of the left hand times those of the right."""
-    low, high = joints_m.min(axis=2) - 0.02, joints_m.max(axis=2) + 0.02
+    """The deepest overlap of two hands with joints (T, 2, 21, 3), per frame. `pair` counts the
+    left hand's bones times the right hand's."""
+    low, high = joints_m.min(axis=2) - _ROUND_M, joints_m.max(axis=2) + _ROUND_M
     near = np.all((low[:, 0] < high[:, 1]) & (low[:, 1] < high[:, 0]), axis=-1)
     depth = np.full(len(joints_m), -np.inf, np.float32)
     where = np.array(joints_m[:, 0, 0])
@@ -29,17 +36,31 @@ def between_hands(joints_m: np.ndarray, anatomy: Anatomy) -> Contact:
     for first in range(0, len(frames), _CHUNK_FRAMES):
         chunk = frames[first : first + _CHUNK_FRAMES]
         sides = [
-            (starts[:, bones], ends[:, bones], anatomy.radius_m[hand, bones].astype(np.float32))
+            (starts[:, bones], ends[:, bones], radius[bones])
             for hand, bones in enumerate((_FIRST, _SECOND))
-            for starts, ends in [anatomy.capsules(joints_m[chunk, hand], hand)]
+            for starts, ends, radius in [_arm(joints_m[chunk, hand], anatomy, hand)]
         ]
         contact = deepest(*sides)
         depth[chunk], where[chunk], pair[chunk] = contact.depth_m, contact.where_m, contact.pair
     return Contact(depth, where, pair)
 
 
+def _arm(joints_m: np.ndarray, anatomy: Anatomy, hand: int):
+    """Starts, ends (T, 25, 3) and radii (25,) of a hand's capsules and its forearm's."""
+    starts, ends = anatomy.capsules(joints_m, hand)
+    side = np.array([1 - 2 * hand, 1, 1])
+    wrist = joints_m[:, :1]
+    back = _FOREARM_SHARE * (elbow(wrist * side) * side - wrist)
+    radius = np.append(anatomy.radius_m[hand], _FOREARM_RADIUS_M)
+    return (
+        np.concatenate([starts, wrist], axis=1),
+        np.concatenate([ends, wrist + back.astype(np.float32)], axis=1),
+        radius.astype(np.float32),
+    )
+
+
 def pair_bones(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The left hand's and the right hand's bone of a `between_hands` pair."""
+    """The left and the right bone of a `between_hands` pair: of `BONES`, or `FOREARM`."""
     return _FIRST[pair], _SECOND[pair]
 
 

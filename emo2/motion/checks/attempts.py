@@ -13,8 +13,9 @@ from emo2.motion.anatomy import FOREARM_M, SHOULDER_M, UPPER_ARM_M
 from emo2.motion.checks.clip import Clip
 from emo2.motion.checks.finding import Finding
 from emo2.motion.clearance import needed
-from emo2.motion.edit.span import DEFAULT_FADE, HANDS
+from emo2.motion.edit.span import HANDS
 
+FADE_S = 0.25
 Attempt = tuple[dict[str, Any], str]
 """An operation, and what it does in plain words."""
 FARTHEST_M = 0.25
@@ -26,8 +27,9 @@ def attempts(finding: Finding, clip: Clip) -> Iterator[Attempt]:
     return _ATTEMPTS[finding.kind](finding, clip)
 
 
-def _span(finding: Finding, clip: Clip, fade: int = DEFAULT_FADE) -> dict[str, Any]:
+def _span(finding: Finding, clip: Clip, fade_s: float = FADE_S) -> dict[str, Any]:
     """The finding's frames at full strength, and a cross-fade around them."""
+    fade = round(fade_s * clip.fps)
     return {
         "start": max(finding.start - fade, 0),
         "stop": min(finding.stop + fade, clip.num_frames),
@@ -121,10 +123,10 @@ def _into_picture(finding: Finding, clip: Clip) -> Iterator[Attempt]:
         for times in (1.0, 0.7, 0.45):
             yield _offset(finding, clip, times * move), "moves the hand into the picture"
         for factor in (0.8, 0.6, 0.4):
-            span = _span(finding, clip, fade=12)
+            span = _span(finding, clip, fade_s=0.5)
             yield {"op": "amplitude", "factor": factor, **span}, "makes the gestures smaller"
     if outside.all():
-        span = _span(finding, clip, fade=0)
+        span = _span(finding, clip, fade_s=0)
         yield {"op": "hide", **span}, "tells the film that the hand is not in the picture"
 
 
@@ -136,10 +138,11 @@ def _off_mouth(finding: Finding, clip: Clip) -> Iterator[Attempt]:
             yield _offset(finding, clip, far * np.array(way)), f"moves the hand {word}"
 
 
-def _smooth(*seconds: float, around: int = 0) -> Callable[[Finding, Clip], Iterator[Attempt]]:
-    """`around`: frames on both sides that are smoothed fully too."""
+def _smooth(*seconds: float, around_s: float = 0.0) -> Callable[[Finding, Clip], Iterator[Attempt]]:
+    """`around_s`: seconds on both sides that are smoothed fully too."""
 
     def tries(finding: Finding, clip: Clip) -> Iterator[Attempt]:
+        around = round(around_s * clip.fps)
         wide = replace(finding, start=finding.start - around, stop=finding.stop + around)
         for strength in seconds:
             yield {"op": "smooth", "seconds": strength, **_span(wide, clip)}, "smooths it"
@@ -148,12 +151,12 @@ def _smooth(*seconds: float, around: int = 0) -> Callable[[Finding, Clip], Itera
 
 
 def _seam(finding: Finding, clip: Clip) -> Iterator[Attempt]:
-    for frames in (6, 10, 16):
+    for reach_s in (0.25, 0.4, 0.7):
         yield (
             {
                 "op": "seam",
                 "frame": max(finding.worst_frame, 1),
-                "frames": frames,
+                "frames": max(round(reach_s * clip.fps), 2),
                 "hands": _hands(finding),
             },
             "bends both sides of the jump so that they meet",
@@ -183,7 +186,7 @@ def _steady(finding: Finding, clip: Clip) -> Iterator[Attempt]:
     frame = finding.worst_frame
     shown = bool(clip.visible[frame, finding.hand])
     says = "hides the hand there" if shown else "shows the hand throughout"
-    yield {"op": "hide" if shown else "show", **_span(finding, clip, fade=0)}, says
+    yield {"op": "hide" if shown else "show", **_span(finding, clip, fade_s=0)}, says
 
 
 def _nothing(finding: Finding, clip: Clip) -> Iterator[Attempt]:
@@ -202,8 +205,8 @@ _ATTEMPTS: dict[str, Callable[[Finding, Clip], Iterator[Attempt]]] = {
     "flicker": _steady,
     "pop": _pop,
     "seam": _seam,
-    "stutter": _smooth(0.2, 0.35, 0.5, 0.7, around=6),
-    "tremor": _smooth(0.25, 0.4, 0.6, around=6),
+    "stutter": _smooth(0.2, 0.35, 0.5, 0.7, around_s=0.25),
+    "tremor": _smooth(0.25, 0.4, 0.6, around_s=0.25),
     "speed": _smooth(0.35, 0.6, 1.0),
     "finger_limit": _limit("fingers", "bends the fingers back to what they can do"),
     "finger_twist": _limit("fingers", "turns the finger back about its joint's own axes"),

@@ -20,8 +20,12 @@ from emo2.motion.edit.cut import trim
 from emo2.motion.edit.operations import apply
 from emo2.types import HandMotion
 
-AROUND_FRAMES = 40
-"""Motion on both sides of an edit that is checked with it: more than any check looks around."""
+AROUND_FRAMES, AROUND_S = 40, 1.6
+"""Motion on both sides of an edit that is checked with it, the longer of the two: more than any
+check looks around."""
+MOST_TRIED = 100
+"""Of more findings than this only the first get fixes: errors come first, and fixes of those often
+mend others."""
 WORSE = 1.1
 BETTER = 0.75
 _ROUGH = {"pop", "seam", "stutter", "tremor", "speed"}
@@ -30,7 +34,10 @@ _FRAMES = ("start", "stop", "frame")
 
 def with_fixes(findings: Iterable[Finding], motion: HandMotion, clip: Clip) -> tuple[Finding, ...]:
     """The findings, each with the fix that was seen to work."""
-    return tuple(_with_fix(finding, motion, clip) for finding in findings)
+    findings = tuple(findings)
+    tried = tuple(_with_fix(finding, motion, clip) for finding in findings[:MOST_TRIED])
+    later = (replace(finding, remedy=_LATER) for finding in findings[MOST_TRIED:])
+    return (*tried, *later)
 
 
 def in_order(findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -48,7 +55,7 @@ def _with_fix(finding: Finding, motion: HandMotion, clip: Clip) -> Finding:
     best, lowest = None, (BETTER, 0.0)
     before: dict[tuple[int, int], tuple[Finding, ...]] = {}
     for operation, says in attempts(finding, clip):
-        first, last = _stretch(operation, motion.num_frames)
+        first, last = _stretch(operation, motion)
         part = trim(motion, first, last)
         if (first, last) not in before:
             before[first, last] = _check(part, clip.scene)
@@ -76,6 +83,7 @@ def _with_fix(finding: Finding, motion: HandMotion, clip: Clip) -> Finding:
 
 
 _NO_SINGLE_EDIT = "no single edit mends it without harm: generate these seconds anew"
+_LATER = "mend the first ones, then check again"
 _REASONS = {
     "still": "it may be meant: generate these seconds anew, or paste a livelier rest",
     "out_of_frame": "no small move brings the hand into the picture: lower Energy or Height there, "
@@ -83,13 +91,14 @@ _REASONS = {
 }
 
 
-def _stretch(operation: dict[str, Any], num_frames: int) -> tuple[int, int]:
+def _stretch(operation: dict[str, Any], motion: HandMotion) -> tuple[int, int]:
     """The frames around an operation that are tried with it."""
     start, stop = operation.get("start"), operation.get("stop")
     if start is None:
         start = stop = operation["frame"]
-    reach = AROUND_FRAMES + operation.get("frames", 0)
-    return max(start - reach, 0), min(stop + reach, num_frames)
+    around = max(AROUND_FRAMES, round(AROUND_S * motion.fps))
+    reach = around + operation.get("frames", 0)
+    return max(start - reach, 0), min(stop + reach, motion.num_frames)
 
 
 def _shifted(operation: dict[str, Any], frames: int) -> dict[str, Any]:

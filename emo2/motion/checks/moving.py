@@ -7,6 +7,9 @@ track is anyway: lively people pass.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
@@ -48,57 +51,64 @@ def signals(clip: Clip) -> list[Signal]:
     return [*out, *_still(clip)]
 
 
+class _Measure(NamedTuple):
+    """One kind of fault in one channel, per frame (T,)."""
+
+    kind: str
+    ratio: np.ndarray
+    value: np.ndarray
+    limit: np.ndarray
+    error_ratio: float
+    spread: int = 0
+
+
 def _channel(clip: Clip, hand: int, channel: int) -> list[Signal]:
-    # Slower rates than a film's see more of a stroke in a frame, and leave more beside the cubic.
-    coarse = max(1.0, (FILM_FPS / clip.fps) ** 2)
-    floor, least = CUT_FLOOR[channel] * coarse, LEAST_STEP[channel]
-    rough = Roughness.of(clip.steps[channel][:, hand], clip.seen[:, hand], least)
-    window = round(WINDOW_S * clip.fps)
-    stutter = windowed_count(rough.repeats, window) / WINDOW_S
-    steady = stutter < STUTTERS_PER_S
-    limit = np.maximum(
-        floor + CUT_MOVING * rough.speed, ROUGH_TIMES * windowed_median(rough.cut, window)
-    )
-    pops, seams = rough.pops_and_seams(np.where(steady, rough.cut / limit, 0.0))
-    shake = windowed_median(rough.off, round(TREMOR_S * clip.fps))
-    shake_limit = TREMOR_FLOOR[channel] * coarse + TREMOR_MOVING * rough.speed
-    speed_limit = np.clip(
-        USUAL_TIMES * clip.usual[hand, channel], SPEED_FLOOR[channel], SPEED_CEILING[channel]
-    )
-    # A hand that jumps and comes back is no fast hand; one that rushes has no cuts beside it.
-    speed = np.where(_near(pops > 1, 2), 0.0, rough.fastest * clip.fps)
-    rushing = speed > speed_limit
-    seams = np.where(_near(rushing, 4), 0.0, seams)
-    trembling = steady & (clip.fps >= TREMOR_FPS) & ~_near(rushing, round(TREMOR_S * clip.fps))
-    measured = {
-        "pop": (pops, rough.cut / POP_GAIN, limit / POP_GAIN, SPIKE_ERROR_RATIO),
-        "seam": (seams, rough.cut, limit, SPIKE_ERROR_RATIO),
-        "tremor": (
-            np.where(trembling, shake / shake_limit, 0.0),
-            shake,
-            shake_limit,
-            TREMOR_ERROR_RATIO,
-        ),
-        "speed": (speed / speed_limit, speed, np.full(len(speed), speed_limit), SPEED_ERROR_RATIO),
-    }
+    seen = clip.seen[:, hand]
+    rough = Roughness.of(clip.steps[channel][:, hand], seen, LEAST_STEP[channel])
+    stutter = windowed_count(rough.repeats, round(WINDOW_S * clip.fps)) / WINDOW_S
     joint = 1 + rough.joint if channel == 2 else np.zeros(clip.num_frames, int)
     where = clip.joints_m[np.arange(clip.num_frames), hand, joint]
-    out = []
-    for kind, (ratio, value, most, error_ratio) in measured.items():
-        out.append(
-            Signal(
-                kind=kind,
-                hand=hand,
-                ratio=ratio,
-                error_ratio=error_ratio,
-                where_m=where,
-                read=_reader(kind, hand, channel, value, most, joint),
-                spread=1 if kind in ("pop", "seam") else 0,
-            )
+    out = [
+        Signal(
+            kind=measure.kind,
+            hand=hand,
+            ratio=measure.ratio,
+            error_ratio=measure.error_ratio,
+            where_m=where,
+            read=_reader(measure, hand, channel, joint),
+            spread=measure.spread,
         )
-    if channel == 0:
-        out.append(_stutter(hand, stutter, where))
-    return out
+        for measure in _measures(clip, hand, channel, rough, stutter < STUTTERS_PER_S)
+    ]
+    return [*out, _stutter(hand, stutter, where)] if channel == 0 else out
+
+
+def _measures(
+    clip: Clip, hand: int, channel: int, rough: Roughness, steady: np.ndarray
+) -> list[_Measure]:
+    """Pops, seams, trembling and speed; the first three where the track is `steady` (T,)."""
+    # Slower rates than a film's see more of a stroke in a frame, and leave more beside the cubic.
+    coarse = max(1.0, (FILM_FPS / clip.fps) ** 2)
+    around = windowed_median(rough.cut, round(WINDOW_S * clip.fps))
+    least = CUT_FLOOR[channel] * coarse + CUT_MOVING * rough.speed
+    limit = np.maximum(least, ROUGH_TIMES * around)
+    pops, seams = rough.pops_and_seams(np.where(steady, rough.cut / limit, 0.0))
+    # A hand that jumps and comes back is no fast hand; one that rushes has no cuts beside it.
+    speed = np.where(_near(pops > 1, 2), 0.0, rough.fastest * clip.fps)
+    usual = USUAL_TIMES * clip.usual[hand, channel]
+    speed_limit = np.full(len(speed), np.clip(usual, SPEED_FLOOR[channel], SPEED_CEILING[channel]))
+    rushing = speed > speed_limit
+    seams = np.where(_near(rushing, 4), 0.0, seams)
+    shake = windowed_median(rough.off, round(TREMOR_S * clip.fps))
+    shake_limit = TREMOR_FLOOR[channel] * coarse + TREMOR_MOVING * rough.speed
+    trembling = steady & (clip.fps >= TREMOR_FPS) & ~_near(rushing, round(TREMOR_S * clip.fps))
+    tremor = np.where(trembling, shake / shake_limit, 0.0)
+    return [
+        _Measure("pop", pops, rough.cut / POP_GAIN, limit / POP_GAIN, SPIKE_ERROR_RATIO, spread=1),
+        _Measure("seam", seams, rough.cut, limit, SPIKE_ERROR_RATIO, spread=1),
+        _Measure("tremor", tremor, shake, shake_limit, TREMOR_ERROR_RATIO),
+        _Measure("speed", speed / speed_limit, speed, speed_limit, SPEED_ERROR_RATIO),
+    ]
 
 
 def _near(marks: np.ndarray, frames: int) -> np.ndarray:
@@ -106,12 +116,14 @@ def _near(marks: np.ndarray, frames: int) -> np.ndarray:
     return maximum_filter1d(marks.astype(np.int8), 2 * frames + 1, mode="constant") > 0
 
 
-def _reader(kind: str, hand: int, channel: int, value: np.ndarray, limit: np.ndarray, joint):
+def _reader(
+    measure: _Measure, hand: int, channel: int, joint: np.ndarray
+) -> Callable[[int], Reading]:
     def read(frame: int) -> Reading:
         finger = FINGER_WORDS.get(JOINT_NAMES[joint[frame]][:-1])
         thing = _THING[channel].format(hand=HAND_WORDS[hand], finger=finger)
-        number, most = value[frame], limit[frame]
-        if kind == "speed":
+        number, most = measure.value[frame], measure.limit[frame]
+        if measure.kind == "speed":
             unit = ("m/s", "rad/s", "rad/s")[channel]
             turns = "moves at" if channel == 0 else "turns at"
             text = f"{number:.1f} m/s" if channel == 0 else f"{np.rad2deg(number):.0f}° a second"
@@ -126,7 +138,7 @@ def _reader(kind: str, hand: int, channel: int, value: np.ndarray, limit: np.nda
             "seam": f"{thing} jumps by {text} from one frame to the next",
             "tremor": f"{thing} trembles by {text}",
         }
-        return Reading(number, most, unit, words[kind])
+        return Reading(number, most, unit, words[measure.kind])
 
     return read
 

@@ -51,7 +51,7 @@ def _frame(clip: Clip, hand: int, pixels: np.ndarray, camera: Camera) -> Signal:
         }
         name = edge[max(edge)]
         how = (
-            f"is wholly below or beside the picture ({far[frame]:.0f} px beyond its {name} edge)"
+            f"lies wholly beyond the picture's {name} edge, by up to {far[frame]:.0f} px"
             if share[frame] == 1.0
             else f"leaves the picture at its {name} edge: {100 * share[frame]:.0f} % of it, by "
             f"{far[frame]:.0f} px"
@@ -66,7 +66,7 @@ def _frame(clip: Clip, hand: int, pixels: np.ndarray, camera: Camera) -> Signal:
         where_m=clip.joints_m[rows, hand, worst],
         read=read,
         least_frames=max(1, round(EDGE_S * clip.fps)),
-        merge_frames=round(0.5 * clip.fps),
+        merge_frames=round(clip.fps),
     )
 
 

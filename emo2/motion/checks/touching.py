@@ -11,7 +11,7 @@ from emo2.motion import torso
 from emo2.motion.capsules import BONE_FINGER, IN_PALM, Contact, deepest
 from emo2.motion.checks.clip import Clip
 from emo2.motion.checks.finding import FINGER_WORDS, HAND_WORDS, Reading, Signal
-from emo2.motion.clearance import between_hands, pair_bones
+from emo2.motion.clearance import FOREARM, between_hands, pair_bones
 from emo2.types import NUM_HANDS
 
 CHUNK_FRAMES = 512
@@ -130,4 +130,6 @@ def _body(clip: Clip, hand: int) -> Signal:
 
 
 def _part(bone: int) -> str:
+    if bone == FOREARM:
+        return "forearm"
     return "palm" if IN_PALM[bone] else FINGER_WORDS[FINGERS[BONE_FINGER[bone]]]
