@@ -10,7 +10,7 @@ Evaluating it is deterministic. Undo is a shorter list, redo a longer one. A doc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ class MotionDocument:
         object.__setattr__(self, "operations", validated(self.operations))
 
     @classmethod
-    def over(cls, base: HandMotion, operations: tuple[Mapping[str, Any], ...] = ()):
+    def over(cls, base: HandMotion, operations: Sequence[Mapping[str, Any]] = ()) -> MotionDocument:
         """A document over `base`."""
-        return cls(motion_hash(base), operations)
+        return cls(motion_hash(base), tuple(operations))
 
     def to_json(self) -> str:
         """Canonical: the same document is the same text."""

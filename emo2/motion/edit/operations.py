@@ -50,7 +50,9 @@ def style(motion: HandMotion, span: Span = WHOLE, *, style: str, amount: float =
     return motion
 
 
-def _number(name: str, label: str, help: str, default: float, low: float, high: float, **more):
+def _number(
+    name: str, label: str, help: str, default: float, low: float, high: float, **more: Any
+) -> Parameter:
     return Parameter(name, "number", label, help, default, low, high, **more)
 
 
@@ -136,7 +138,7 @@ _TABLE: tuple[Operation, ...] = (
     Operation(
         "hold", "Hold", "Stay in the pose of one frame.",
         hold,
-        (replace(_FRAME, help="Whose pose; left out, the span's first.", required=False),),
+        (replace(_FRAME, help="Whose pose; left out, where the fade ends.", required=False),),
         span_parameters(fade=10),
     ),
     Operation(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from emo2.errors import InputError
@@ -89,7 +91,7 @@ def _speed(steps: np.ndarray) -> np.ndarray:
     return np.tensordot(EXTRAPOLATE, steps[: len(EXTRAPOLATE)], 1)
 
 
-def _bend(distance: np.ndarray, frames: int):
+def _bend(distance: np.ndarray, frames: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The correction as a function of jump and kink; `distance` [frames] from the seam, negative
     before it."""
     share = np.minimum(np.abs(distance) / frames, 1.0)

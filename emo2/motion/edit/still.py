@@ -11,9 +11,11 @@ from emo2.types import HandMotion
 
 
 def hold(motion: HandMotion, span: Span = WHOLE, *, frame: int | None = None) -> HandMotion:
-    """Stay in the pose of `frame` (left out, the span's first): the hands ease into it and out."""
+    """Stay in the pose of `frame`: the hands ease into it and out. Left out, they move on for the
+    length of the fade and stay where they come to be."""
     span = span.within(motion)
-    frame = span.start if frame is None else frame
+    if frame is None:
+        frame = span.start + int((span.weights(motion) >= 1).argmax())
     if not 0 <= frame < motion.num_frames:
         raise InputError(
             "frame", f"must be one of the motion's {motion.num_frames}", frame, "Choose another."
