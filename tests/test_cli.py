@@ -212,6 +212,18 @@ def test_convert_keeps_or_changes_the_frame_rate(hands, capsys):
         assert made["read"]["source_fps"] == 12
 
 
+def test_edits_and_checks_count_the_files_own_frames(hands, capsys):
+    slow = hands / "twelve.npz"
+    save_npz(replace(load_npz(hands / "hands.npz"), fps=12.0), slow)
+    (hands / "mirror.json").write_text('[{"op": "mirror"}]')
+    command = ["edit", "--motion", slow, "--ops", hands / "mirror.json", "--out", hands / "m.npz"]
+    assert run(*command, "--json") == 0
+    made = facts(capsys)
+    assert (made["fps"], made["frames"]) == (12, 48)
+    assert run("check", slow, "--json") in (0, 1)
+    assert facts(capsys)["frames"] == 48
+
+
 def test_a_motion_of_another_format_is_shown_with_what_was_lost(hands, capsys):
     assert run("convert", "--from", hands / "hands.npz", "--to", hands / "shown.bvh") == 0
     clip = hands / "silent.mp4"

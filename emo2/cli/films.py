@@ -15,7 +15,7 @@ def animate(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
         studio, portrait, audio = _open(arguments)
     if arguments.motion:
         with bars.stage("motion"):
-            motion, notes = read_any_motion(arguments, studio)
+            motion, notes = read_any_motion(arguments, studio, fps=studio.fps)
     else:
         with bars.stage("gesture"):
             motion = studio.gesture(audio, on_step=bars, **_gesture_options(arguments))
@@ -27,7 +27,7 @@ def render(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
     """A portrait, a recording and an approved motion to a film."""
     with bars.stage("motion"):
         studio = open_studio(arguments)
-        motion, notes = read_any_motion(arguments, studio)
+        motion, notes = read_any_motion(arguments, studio, fps=studio.fps)
     with bars.stage("read"):
         studio, portrait, audio = _open(arguments, studio)
     return _film(arguments, bars, studio, portrait, audio, motion, notes)

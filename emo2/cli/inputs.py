@@ -41,14 +41,14 @@ def motion_context(arguments: argparse.Namespace, studio, portrait=None):
     return Context(hand_model, portrait, Path(audio) if audio else None, folder)
 
 
-def read_any_motion(arguments: argparse.Namespace, studio):
-    """The motion of `--motion` at the weight set's frame rate, and what was lost on the way."""
+def read_any_motion(arguments: argparse.Namespace, studio, *, fps: float | None):
+    """The motion of `--motion` at `fps` (None: the file's own), and what was lost on the way."""
     from emo2.motion.formats import read_motion
 
     imported = read_motion(
         arguments.motion,
         format=arguments.format,
-        fps=studio.fps,
+        fps=fps,
         context=motion_context(arguments, studio),
     )
     told = imported.report.format != "npz" or imported.report.lost
@@ -80,12 +80,10 @@ def _refuse_output(
     if out is None:
         return
     if out.suffix.lower() not in endings:
-        names = [ending or "no suffix (a folder of EchoMimicV2 poses)" for ending in endings]
-        rule = f"must end in {' or '.join(names)}" if "" not in endings else (
-            f"must have one of the suffixes {', '.join(filter(None, endings))}, or none for a "
-            "folder of EchoMimicV2 poses"
-        )  # fmt: skip
-        raise InputError(option, rule, out, f"Try {out.with_suffix(endings[0])}.")
+        suffixes = " or ".join(filter(None, endings))
+        folder = ", or have no suffix: a folder of EchoMimicV2 poses" if "" in endings else ""
+        remedy = f"Try {out.with_suffix(endings[0])}."
+        raise InputError(option, f"must end in {suffixes}{folder}", out, remedy)
     for name in _INPUTS:
         given = getattr(arguments, name, None)
         if given is not None and _same(out, Path(given)):

@@ -20,7 +20,7 @@ def preview(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
 
     with bars.stage("read"):
         studio = open_studio(arguments)
-        motion, notes = read_any_motion(arguments, studio)
+        motion, notes = read_any_motion(arguments, studio, fps=studio.fps)
         audio = load_audio(arguments.audio) if arguments.audio else None
         portrait = studio.analyse(load_image(arguments.portrait)) if arguments.portrait else None
     facts = {"fps": motion.fps, "backend": available_backend()[0], "notes": notes}
@@ -67,7 +67,7 @@ def edit(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
         return list_operations()
     with bars.stage("read"):
         studio = open_studio(arguments)
-        motion, notes = read_any_motion(arguments, studio)
+        motion, notes = read_any_motion(arguments, studio, fps=None)
         audio = load_audio(arguments.audio) if arguments.audio else None
     with bars.stage("edit"):
         document = read_document(arguments.ops, motion, audio)
@@ -97,7 +97,7 @@ def check(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
 
     with bars.stage("read"):
         studio = open_studio(arguments)
-        motion, notes = read_any_motion(arguments, studio)
+        motion, notes = read_any_motion(arguments, studio, fps=None)
         portrait = studio.analyse(load_image(arguments.portrait)) if arguments.portrait else None
     with bars.stage("check"):
         findings = checks.check(motion, studio.hand_model, portrait=portrait)
