@@ -12,6 +12,8 @@ from emo2.errors import InputError
 from emo2.motion.formats.unpickling import BROKEN, MAX_BYTES
 
 MAX_FRAMES = 200_000
+LARGEST = 1e9
+"""No angle, metre or frame number is beyond this."""
 MAX_NUMBERS = MAX_BYTES // 8
 MAX_NESTING = 8
 _ANY = "T"
@@ -91,9 +93,11 @@ def numbers(
     if array.size == 0:
         raise InputError(argument, "must hold at least one frame", f"none in {path}", remedy)
     rows = np.atleast_1d(array)
-    bad = np.flatnonzero(~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1))
-    if len(bad):
-        raise InputError(argument, rule, f"NaN or infinity in row {bad[0]} of {path}", remedy)
+    usable = np.abs(rows.reshape(len(rows), -1)) < LARGEST  # not so of NaN
+    if not usable.all():
+        row = int(usable.all(axis=1).argmin())
+        value = f"NaN, infinity or more than {LARGEST:g} in row {row} of {path}"
+        raise InputError(argument, rule, value, remedy)
     return array
 
 

@@ -30,9 +30,11 @@ from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREA
 SHOW_FPS = 30.0
 BEAT2_FPS = 30.0
 FPS_RANGE = (1.0, 1000.0)
+MIN_BREADTH_M = 0.1
 TALKSHOW_WIDTH = 265
 """jaw 3, eyes 6, pelvis 3, body 63, left hand 45, right hand 45, expression 100."""
 _TALKSHOW_BODY, _TALKSHOW_HANDS = slice(9, 75), slice(75, 165)
+_ASSUMED = f"{SHOW_FPS:g} frames per second as all of SHOW's"
 _FLAT = "fingers count from the flat hand"
 _MEAN = "fingers count from MANO's mean hand, which was added"
 _RELAXED = "fingers count from MANO's mean hand, in whose place our relaxed hand was added"
@@ -86,7 +88,7 @@ def read_show(path: Path, context: Context) -> Imported:
     if pair is None:
         lost.append(f"the fingers' movement, in MANO's principal components: {_MANO_REMEDY}")
     lost += [_FACE_LOST, "the camera"]
-    convention = "SMPL-X, axis-angle in radians, metres, a camera that looks along +z, y down; "
+    convention = f"SMPL-X, axis-angle in radians, y down, {_ASSUMED}; "
     convention += _MEAN if pair else "hands at rest in our relaxed shape"
     return _imported("show", path, body, np.stack(hands, 1), SHOW_FPS, convention, lost)
 
@@ -98,7 +100,7 @@ def read_talkshow(path: Path, context: Context) -> Imported:
     pair = mano_pair(context)
     mean = np.stack([_mean_hand(hand, pair) for hand in (LEFT, RIGHT)])
     hands = rows[:, _TALKSHOW_HANDS].reshape(-1, NUM_HANDS, 45) + mean
-    convention = "SMPL-X, axis-angle in radians, a camera that looks along +z, y down; "
+    convention = f"SMPL-X, axis-angle in radians, y down, {_ASSUMED}; "
     convention += _MEAN if pair else _RELAXED
     lost = [*_BODY_LOST, _FACE_LOST]
     if pair is None:
@@ -116,6 +118,8 @@ def read_beat2(path: Path, context: Context) -> Imported:
     fps = _frame_rate(held, path, default=BEAT2_FPS)
     poses = numbers(held, "poses", ("T", 165), path)
     convention = f"SMPL-X, axis-angle in radians, metres, y up; {_FLAT}"
+    if len(held) == 1:
+        convention += f"; no frame rate in the file, {BEAT2_FPS:g} assumed"
     lost = [*_BODY_LOST, _FACE_LOST]
     return _imported("beat2", path, poses[:, :66], poses[:, 75:165], fps, convention, lost)
 
@@ -157,7 +161,10 @@ def _imported(
     """body (T, 66) and hands (T, 90): axis-angles, the fingers from the flat hand."""
     frames = len(body)
     shoulders, wrists, up, turns = pose_arms(body.reshape(frames, NUM_BODY_JOINTS, 3))
-    turns, places, _ = to_body_frame(shoulders, up, wrists, turns)
+    turns, places, breadth_m = to_body_frame(shoulders, up, wrists, turns)
+    if not (breadth_m > MIN_BREADTH_M and np.isfinite(places).all() and np.isfinite(turns).all()):
+        rule, remedy = "shoulders must be apart and beside the spine", "Look at the collar bones."
+        raise InputError("motion", rule, f"{breadth_m:.3f} m in {path}", remedy)
     quaternions = np.empty((frames, NUM_HANDS, NUM_JOINTS, 4))
     quaternions[:, :, 0] = turns
     quaternions[:, :, 1:] = from_axis_angle(hands.reshape(frames, NUM_HANDS, NUM_JOINTS - 1, 3))
