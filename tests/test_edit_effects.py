@@ -19,14 +19,26 @@ BASE = smooth_motion(FRAMES)
 
 
 def test_amplitude_scales_the_quick_and_leaves_the_slow():
-    turns = 2 * np.pi * (np.arange(480) + 0.5) / 480  # swings that a mirrored end goes on with
-    slow, quick = 0.1 * np.cos(turns), 0.03 * np.cos(20 * turns)
-    base = smooth_motion(480)
-    places = np.zeros((480, 2, 3))
+    turns = 2 * np.pi * np.arange(481) / 480
+    slow, quick = 0.1 * np.sin(turns), 0.03 * np.sin(20 * turns)
+    places = np.zeros((481, 2, 3))
     places[..., 1] = (slow + quick)[:, None]
-    base = HandMotion(base.quaternions, places, base.visible, base.betas, 24.0)
-    edited = apply(base, [{"op": "amplitude", "factor": 2.0}]).translation_m[:, 0, 1]
+    edited = apply(moving(places), [{"op": "amplitude", "factor": 2.0}]).translation_m[:, 0, 1]
     np.testing.assert_allclose(edited, slow * 2**0.028 + 2 * quick, atol=1e-4)
+
+
+def test_amplitude_leaves_hands_at_rest_where_a_motion_begins_and_ends():
+    edited = apply(BASE, [{"op": "amplitude", "factor": 2.5}])
+    ends = [0, FRAMES - 1]
+    np.testing.assert_allclose(edited.translation_m[ends], BASE.translation_m[ends], atol=1e-6)
+    still = moving(np.zeros((60, 2, 3)) + BASE.translation_m[0])
+    assert difference(apply(still, [{"op": "amplitude", "factor": 2.5}]), still)[0] < 1e-6
+
+
+def moving(places):
+    """A motion with these places."""
+    base = smooth_motion(len(places))
+    return HandMotion(base.quaternions, places, base.visible, base.betas, base.fps)
 
 
 def test_height_is_an_offset_upwards():
@@ -78,8 +90,7 @@ def travelling() -> HandMotion:
     """A hand that moves by 1 cm a frame."""
     places = np.zeros((80, 2, 3))
     places[:, :, 0] = 0.01 * np.arange(80)[:, None]
-    base = smooth_motion(80)
-    return HandMotion(base.quaternions, places, base.visible, base.betas, 24.0)
+    return moving(places)
 
 
 def test_snap_lands_the_apex_on_the_sound():
@@ -106,9 +117,7 @@ def test_smoothing_has_no_phase_and_halves_a_swing_of_its_period():
     time = np.arange(240) / 24
     places = np.zeros((240, 2, 3))
     places[..., 0] = np.sin(2 * np.pi * time / 0.8)[:, None]
-    motion = smooth_motion(240)
-    motion = HandMotion(motion.quaternions, places, motion.visible, motion.betas, 24.0)
-    smoothed = apply(motion, [span]).translation_m[60:180, 0, 0]
+    smoothed = apply(moving(places), [span]).translation_m[60:180, 0, 0]
     np.testing.assert_allclose(smoothed, 0.5 * places[60:180, 0, 0], atol=0.01)
 
 

@@ -7,7 +7,8 @@ little, so that scaling back would not come home. Instead the movement grows alo
     dx/ds = weight * (x - mean(x)),        s from 0 to log(factor)
 
 whose quick part is multiplied by `factor` and whose slow part stays. Flows compose: amplitudes
-multiply, and 1 / factor undoes factor exactly, in the cross-fade too.
+multiply, and 1 / factor undoes factor exactly, in the cross-fade too. At the motion's ends the mean
+is the place itself: hands that begin at rest begin at rest.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _grow(track: np.ndarray, weights: np.ndarray, amount: float, period: float) 
     weights = weights.reshape(-1, *[1] * (track.ndim - 1))
     out, term = track, track
     for k in range(1, _MAX_TERMS):
-        term = (amount / k) * weights * (term - low_pass(term, period))
+        term = (amount / k) * weights * (term - low_pass(term, period, pinned=True))
         out = out + term
         if np.abs(term).max() < _SMALL:
             break

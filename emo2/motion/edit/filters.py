@@ -11,11 +11,20 @@ SIGMA_OF_PERIOD = np.sqrt(2 * np.log(2)) / (2 * np.pi)
 """The standard deviation of the kernel that halves a swing of period 1."""
 
 
-def low_pass(track: np.ndarray, period_frames: float) -> np.ndarray:
+def low_pass(track: np.ndarray, period_frames: float, *, pinned: bool = False) -> np.ndarray:
     """`track` (T, ...) without what is quicker than about `period_frames`: a swing of that period
-    keeps half its size. The track goes on mirrored beyond its ends."""
+    keeps half its size.
+
+    The track goes on mirrored beyond its ends; `pinned`, turned about them, which leaves the first
+    and the last value where they are.
+    """
     sigma = SIGMA_OF_PERIOD * period_frames
-    return gaussian_filter1d(track, sigma, axis=0, mode="reflect", truncate=TRUNCATE)
+    if not pinned:
+        return gaussian_filter1d(track, sigma, axis=0, mode="reflect", truncate=TRUNCATE)
+    around = reach(period_frames)
+    width = ((around, around), *[(0, 0)] * (track.ndim - 1))
+    longer = np.pad(track, width, mode="reflect", reflect_type="odd")
+    return gaussian_filter1d(longer, sigma, axis=0, truncate=TRUNCATE)[around : -around or None]
 
 
 def reach(period_frames: float) -> int:
