@@ -182,11 +182,7 @@ def _mesh(gltf: GltfWriter, hand: SkinnedHand, wrist_m: np.ndarray, side: int, s
     mesh: dict[str, Any] = {"name": f"{SIDES[side]} hand", "primitives": primitives}
     if targets:
         mesh["weights"] = [0.0] * len(targets)
-        mesh["extras"] = {
-            "targetNames": [
-                f"{BONES[JOINT_BONES[side][c.joint]].name} {c.name}" for c in hand.correctives
-            ]
-        }
+        mesh["extras"] = {"targetNames": hand.shape_names(side)}
     return gltf.add(
         "nodes",
         {"name": f"{SIDES[side]} hand mesh", "mesh": gltf.add("meshes", mesh), "skin": skin},

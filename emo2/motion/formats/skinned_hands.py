@@ -3,13 +3,12 @@ shapes.
 
 Files made for others hold this project's own hand, never the one a person loaded: MANO's meshes may
 not be handed on. `HandModel` adds pose correctives, skins with all its weights and subdivides last;
-an engine subdivides first and skins with four. The difference is fitted, joint by joint, into
-shapes that an engine adds before it skins.
+an engine subdivides first and skins with four; corrective shapes make up for the difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,17 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from emo2.errors import MissingCheckpoint
-from emo2.hands.skeleton import FIRST_JOINT, LEFT, PARENTS, finger_axes
-from emo2.motion.rotations import from_axis_angle, to_matrix
-from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, HandMotion
+from emo2.motion.formats.engine_shapes import Corrective, fit_correctives
+from emo2.motion.formats.vrm_skeleton import BONES, JOINT_BONES
+from emo2.types import NUM_BETAS, NUM_HANDS
 
 FREE_HANDS = Path(__file__).resolve().parents[3] / "checkpoints" / "demo" / "hands"
 """The bundled free hands."""
 INFLUENCES = 4
-SMALLEST_MOVE_M = 3e-5
-"""Vertices that a corrective shape moves less stay out of it."""
-_BENDS_RAD = np.deg2rad([-30.0, 20.0, 40.0, 60.0, 80.0, 100.0])
-"""The angles of flexion that corrective shapes are fitted at."""
 _SKIN = ((0.64, 0.43, 0.33), (0.70, 0.42, 0.29))
 LOOKS = {
     "skin": (_SKIN, 0.62),
@@ -36,25 +31,6 @@ LOOKS = {
 }
 """Linear colours of the left and the right hand, as in the preview, and roughness."""
 _FILES = ("MANO_LEFT.npz", "MANO_RIGHT.npz")
-
-
-@dataclass(frozen=True)
-class Corrective:
-    """A shape that is added before skinning as a joint bends."""
-
-    name: str
-    """"bend" grows with 1 - cos of the joint's angle, "turn" with the sine of its flexion."""
-    joint: int
-    """MANO's number."""
-    turn: np.ndarray
-    """(9,): its weight is this times the rows of the joint's matrix less the identity."""
-    moves_m: np.ndarray
-    """(N, 3) float32: how every vertex moves at weight 1."""
-
-    def weights(self, motion: HandMotion, hand: int) -> np.ndarray:
-        """(T,) float32."""
-        turns = to_matrix(motion.quaternions[:, hand, self.joint].astype(np.float64)) - np.eye(3)
-        return (turns.reshape(-1, 9) @ self.turn).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -75,6 +51,11 @@ class SkinnedHand:
     parts: Mapping[str, np.ndarray]
     """Triangles (F, 3) int32 of "skin", "nails" and "cuff"."""
     correctives: tuple[Corrective, ...]
+
+    def shape_names(self, hand: int) -> list[str]:
+        """What each corrective shape is called: after its bone, and counted."""
+        bones = [BONES[JOINT_BONES[hand, c.joint]].name for c in self.correctives]
+        return [f"{bone}_{bones[: k + 1].count(bone)}" for k, bone in enumerate(bones)]
 
 
 def free_joints(betas: np.ndarray) -> np.ndarray:
@@ -137,7 +118,9 @@ def _built(shapes: bytes) -> tuple[SkinnedHand, SkinnedHand]:
                 },
                 correctives=tuple(
                     replace(c, moves_m=_with_cuff(c.moves_m, extra, 0.0))
-                    for c in _correctives(hand, arrays[hand], rest[hand], operator)
+                    for c in fit_correctives(
+                        hand, arrays[hand], rest[hand], operator, joints, weights
+                    )
                 ),
             )
         )
@@ -157,62 +140,6 @@ def _strongest(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     kept /= kept.sum(axis=1, keepdims=True)
     # Engines want the index 0 where the weight is 0.
     return np.where(kept > 0, order, 0).astype(np.uint8), kept.astype(np.float32)
-
-
-def _correctives(
-    hand: int, arrays: dict[str, np.ndarray], rest: np.ndarray, operator
-) -> Iterator[Corrective]:
-    """Two shapes a joint that make the fine surface (N vertices), skinned, what `HandModel` makes
-    of the flat hand's vertices `rest` (778, 3) when that joint alone bends."""
-    places = arrays["J_regressor"] @ rest
-    fine = operator @ rest
-    joints, weights = _strongest(operator @ arrays["weights"])
-    features = np.stack([1 - np.cos(_BENDS_RAD), np.sin(_BENDS_RAD)], axis=1)
-    for joint in range(1, NUM_JOINTS):
-        axis = _flexion_axis(joint, hand)
-        below = np.array([_hangs_on(k, joint) for k in range(NUM_JOINTS)])
-        share = arrays["weights"] @ below  # of the turn that a vertex takes
-        fine_share = (weights * below[joints]).sum(axis=1)
-        missed = []
-        for angle in _BENDS_RAD:
-            matrix = to_matrix(from_axis_angle(angle * axis))
-            turn = matrix - np.eye(3)
-            correct = arrays["posedirs"][..., 9 * (joint - 1) : 9 * joint] @ turn.ravel()
-            shaped = rest + correct
-            posed = operator @ (shaped + share[:, None] * ((shaped - places[joint]) @ turn.T))
-            skinned = fine + fine_share[:, None] * ((fine - places[joint]) @ turn.T)
-            miss = posed - skinned
-            rows = np.flatnonzero(np.abs(miss).max(axis=1) > SMALLEST_MOVE_M / 10)
-            blends = np.eye(3) + fine_share[rows, None, None] * turn
-            miss[rows] = np.linalg.solve(blends, miss[rows, :, None])[..., 0]
-            missed.append(miss)
-        shapes = np.linalg.lstsq(features, np.stack(missed).reshape(len(features), -1), rcond=None)
-        # As functions of the matrix: its diagonal's fall, and its part that is odd about the axis.
-        x, y, z = axis
-        odd = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-        for name, turn, moves in zip(
-            ("bend", "turn"), (-np.eye(3) / 2, odd / 2), shapes[0], strict=True
-        ):
-            moves = moves.reshape(-1, 3).astype(np.float32)
-            moves[np.linalg.norm(moves, axis=1) < SMALLEST_MOVE_M] = 0.0
-            if moves.any():
-                yield Corrective(name, joint, turn.ravel(), moves)
-
-
-def _flexion_axis(joint: int, hand: int) -> np.ndarray:
-    """(3,) unit: what a finger joint of the flat hand bends about, towards the palm."""
-    finger, first = max(
-        ((f, k) for f, k in FIRST_JOINT.items() if k <= joint), key=lambda item: item[1]
-    )
-    axis = finger_axes(finger)[joint - first, 2]
-    return axis * [1.0, -1.0, -1.0] if hand == LEFT else axis
-
-
-def _hangs_on(joint: int, other: int) -> bool:
-    """Does `joint` move when `other` turns?"""
-    while joint > other:
-        joint = PARENTS[joint]
-    return joint == other
 
 
 def _arrays(hand: int) -> dict[str, np.ndarray]:

@@ -60,7 +60,7 @@ def write(motion: HandMotion, path: Path, context: Context) -> None:
 
     places_m = rest_places(free_joints(motion.betas))
     hands = free_hands(motion.betas)
-    names = [_shape_names(hands[hand], hand) for hand in (0, 1)]
+    names = [surface.shape_names(hand) for hand, surface in enumerate(hands)]
     skeleton = _skeleton(stage, places_m)
     _animation(stage, skeleton, motion, places_m, hands, names)
     material = _material(stage)
@@ -189,7 +189,3 @@ def _material(stage):
     surface.CreateOutput("surface", Sdf.ValueTypeNames.Token)
     material.CreateSurfaceOutput().ConnectToSource(surface.ConnectableAPI(), "surface")
     return material
-
-
-def _shape_names(surface: SkinnedHand, hand: int) -> list[str]:
-    return [f"{BONES[JOINT_BONES[hand, c.joint]].name}_{c.name}" for c in surface.correctives]
