@@ -60,6 +60,7 @@ OPERATIONS: tuple[dict[str, Any], ...] = (
     {"op": "limit"},
     {"op": "separate"},
     {"op": "seam", "frame": 900},
+    {"op": "bridge", "start": 1300, "stop": 1306},
     {"op": "resample", "fps": 30},
     {"op": "trim", "start": 5, "stop": 1000},
 )

@@ -142,8 +142,9 @@ def test_the_page_can_build_its_controls():
 
 
 def test_presets_are_operations():
-    for operations in PRESETS.values():
-        assert validated(operations)
+    for preset in PRESETS.values():
+        assert validated(preset.operations)
+        assert preset.help.endswith(".")
 
 
 WRONG = {

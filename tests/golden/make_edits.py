@@ -106,7 +106,9 @@ def main() -> None:
             }
         )
     used = {op["shape"] for ops in CASES.values() for op in ops if "shape" in op}
-    used |= {op["shape"] for ops in PRESETS.values() for op in ops if "shape" in op}
+    used |= {
+        op["shape"] for preset in PRESETS.values() for op in preset.operations if "shape" in op
+    }
     used |= {OPEN, CLOSED, REST_SHAPE}
     facts = {
         "base": {

@@ -17,15 +17,18 @@ from emo2.motion.edit.document import (
 )
 from emo2.motion.edit.operations import OPERATIONS, apply, validated
 from emo2.motion.edit.place import mirror
+from emo2.motion.edit.presets import PRESETS, Preset
 from emo2.motion.edit.schema import Operation, Parameter
 from emo2.motion.edit.span import Span
 from emo2.motion.edit.time import resample
 
 __all__ = [
     "OPERATIONS",
+    "PRESETS",
     "MotionDocument",
     "Operation",
     "Parameter",
+    "Preset",
     "Span",
     "apply",
     "evaluate",

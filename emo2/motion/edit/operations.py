@@ -37,7 +37,7 @@ def style(motion: HandMotion, span: Span = WHOLE, *, style: str, amount: float =
     """A preset, `amount` times as strong as it is written."""
     if amount == 0:
         return motion
-    for entry in PRESETS[style]:
+    for entry in PRESETS[style].operations:
         operation = OPERATIONS[entry["op"]]
         values = {name: value for name, value in entry.items() if name != "op"}
         for name, value in values.items():
