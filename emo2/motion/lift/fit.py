@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import binary_closing, binary_opening
+from threadpoolctl import threadpool_limits
 
 from emo2.hands.limits import clamp_angles
 from emo2.hands.shapes import finger_quaternions
@@ -57,6 +58,12 @@ class Lifted:
 def lift(track: Track, hand_model: HandModel | None = None) -> Lifted:
     """Fit both hands over the whole track, at its own frame rate; `hand_model` gives the bones (the
     free hand's anatomy where it is None). Raises `InputError` where no hand is seen."""
+    # Many small systems: more threads than one only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _lift(track, hand_model)
+
+
+def _lift(track: Track, hand_model: HandModel | None) -> Lifted:
     weights = track.weights()
     view = view_body(track, weights)
     sights = tuple(_sight(track, view, weights, hand) for hand in range(NUM_HANDS))

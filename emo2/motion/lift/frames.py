@@ -18,10 +18,10 @@ from emo2.motion.lift.terms import Pose, Sight, bounded, quadratic, unbounded
 
 PALM = np.array([0, 5, 9, 13, 17])
 """The wrist and the four knuckles among the 21 points."""
-NUM_STARTS = 4
-STARTS = NUM_STARTS * 2
-"""Four turns, each with a relaxed and with a closed hand."""
-LOOSENESS, STEPS = (8.0, 3.0, 1.0), (6, 5, 6)
+TURNS, SHAPES_TRIED = 4, ("relaxed", "fist")
+"""Every frame starts from four turns, each with an open and with a closed hand."""
+FIRST_LOOSENESS, FIRST_STEPS = 8.0, 6
+LOOSENESS, STEPS = (3.0, 1.0), (5, 6)
 """A start may be far off: first nothing is taken for a mistake of the detector, then ever more."""
 BATCH = 512
 FIRST_DAMPING = 1e-2
@@ -33,25 +33,32 @@ def fit_frames(sight: Sight, rest_m: np.ndarray, noise_px: float, tolerance: flo
     """Each of N frames fitted for itself from several starts, and the likeliest way through them;
     rest_m (1, 21, 3)."""
     pose, energy = _fit_starts(sight, rest_m, noise_px, tolerance)
-    chosen = _path(pose, energy) + STARTS * np.arange(len(energy))
-    return pose[chosen]
+    return pose[_path(pose, energy) + TURNS * np.arange(len(energy))]
 
 
 def fit_each(sight: Sight, rest_m: np.ndarray, noise_px: float, tolerance: float) -> Pose:
     """Each of N frames fitted for itself, its best start, whatever the frames beside it say."""
     pose, energy = _fit_starts(sight, rest_m, noise_px, tolerance)
-    return pose[energy.argmin(axis=1) + STARTS * np.arange(len(energy))]
+    return pose[energy.argmin(axis=1) + TURNS * np.arange(len(energy))]
 
 
 def _fit_starts(sight, rest_m, noise_px, tolerance) -> tuple[Pose, np.ndarray]:
-    """Poses (N * STARTS) and energies (N, STARTS)."""
-    starts = _starts(sight, rest_m)
-    count = len(sight.weight)
-    repeated = sight[np.repeat(np.arange(count), STARTS)]
-    pose = starts
+    """The better hand of each turn: poses (N * TURNS) and energies (N, TURNS)."""
+    frames = np.repeat(np.arange(len(sight.weight)), TURNS)
+    shapes = len(SHAPES_TRIED)
+    pose, energy = refine(
+        sight[np.repeat(frames, shapes)],
+        _starts(sight, rest_m),
+        rest_m,
+        noise_px,
+        FIRST_LOOSENESS * tolerance,
+        FIRST_STEPS,
+    )
+    better = energy.reshape(-1, shapes).argmin(axis=1)
+    pose = pose[better + shapes * np.arange(len(frames))]
     for looser, steps in zip(LOOSENESS, STEPS, strict=True):
-        pose, energy = refine(repeated, pose, rest_m, noise_px, looser * tolerance, steps)
-    return pose, energy.reshape(count, STARTS)
+        pose, energy = refine(sight[frames], pose, rest_m, noise_px, looser * tolerance, steps)
+    return pose, energy.reshape(-1, TURNS)
 
 
 def refine(
@@ -106,7 +113,7 @@ def _held(step: np.ndarray) -> np.ndarray:
 
 
 def _starts(sight: Sight, rest_m: np.ndarray) -> Pose:
-    """The starts of every frame, (N * STARTS) hands."""
+    """The starts of every frame, (N * 4 turns * 2 handshapes) hands."""
     turns, scale, centre = _palm_turns(sight, rest_m[0])
     count = len(turns)
     palm = rest_m[0][PALM]
@@ -116,9 +123,9 @@ def _starts(sight: Sight, rest_m: np.ndarray) -> Pose:
     middle = np.concatenate([middle, sight.depth_m[:, None]], axis=-1)[:, None]
     place = middle - turns @ palm.mean(axis=0)
     place[..., 2] = sight.depth_m[:, None]
-    shapes = np.stack([SHAPES["relaxed"], 0.75 * SHAPES["fist"] + 0.25 * SHAPES["relaxed"]])
-    free = unbounded(np.deg2rad(shapes).reshape(2, NUM_ANGLES))
-    shape = (count, NUM_STARTS, 2)
+    shapes = np.stack([SHAPES[name] for name in SHAPES_TRIED])
+    free = unbounded(np.deg2rad(shapes).reshape(-1, NUM_ANGLES))
+    shape = (count, TURNS, len(SHAPES_TRIED))
     return Pose(
         np.broadcast_to(place[:, :, None], (*shape, 3)).reshape(-1, 3),
         np.broadcast_to(turns[:, :, None], (*shape, 3, 3)).reshape(-1, 3, 3),
@@ -170,7 +177,7 @@ def _nearest_rotation(matrix: np.ndarray) -> np.ndarray:
 
 
 def _path(pose: Pose, energy: np.ndarray) -> np.ndarray:
-    """Viterbi's choice (N,) among the fits of each frame; energy (N, STARTS)."""
+    """Viterbi's choice (N,) among the fits of each frame; energy (N, TURNS)."""
     count, states = energy.shape
     turn = pose.turn.reshape(count, states, 3, 3)
     angles = bounded(pose.free)[0].reshape(count, states, NUM_ANGLES)

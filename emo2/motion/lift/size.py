@@ -19,7 +19,7 @@ from emo2.types import NUM_BETAS, NUM_HANDS
 
 SAMPLES = 48
 """Frames a hand."""
-WORTH = 8.0
+WORTH = 3.0
 """Neighbouring frames err alike: all samples of a hand count as this many independent ones..."""
 DEPTH_WORTH = 1.0
 """...and what the arm says of its depth, wrong by the same amount in all frames, as this many."""
