@@ -358,6 +358,23 @@ def test_a_folder_with_a_file_a_hand(tmp_path):
     check_track(tmp_path, known)
 
 
+def test_a_dictionary_over_pictures_with_a_side_each(tmp_path):
+    known = known_motion()
+    frames = {}
+    for t in range(FRAMES):
+        hands = [detection(known, t, hand) for hand in (0, 1)]
+        for row in hands:
+            del row["right"], row["frame"]
+        frames[f"clip/img_{t + 3}.jpg"] = dict(zip(("left", "right"), hands, strict=True))
+    frames["clip/img_9.jpg"]["left"] = None
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(frames))
+    imported = read_motion(tmp_path / "a.pkl", fps=None)
+    assert imported.motion.num_frames == FRAMES
+    right = angle_between(imported.motion.quaternions[:, 1], known.quaternions[:, 1])
+    assert right.max() < CLOSE_RAD
+    assert "1 frames without a left hand: bridged" in imported.report.lost
+
+
 def test_sides_apart_and_rows_without_numbers(tmp_path):
     known = known_motion()
     sides = {}

@@ -250,9 +250,11 @@ def test_lists_that_hold_themselves_do_not_hang(tmp_path):
         (tmp_path / "a.pkl").write_bytes(pickle.dumps(track))
         with pytest.raises(InputError):
             read_motion(tmp_path / "a.pkl", format="mano")
-    (tmp_path / "a.pkl").write_bytes(pickle.dumps(nest))
-    with pytest.raises(InputError):
-        read_motion(tmp_path / "a.pkl")
+    wide = [None] * 3000
+    for held in (nest, [[[wide] * 3000] * 3000] * 3000):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(held))
+        with pytest.raises(InputError, match="nested so deep"):
+            read_motion(tmp_path / "a.pkl")
 
 
 @given(st.data())

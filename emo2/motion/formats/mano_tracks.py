@@ -22,8 +22,9 @@ from emo2.hands.shapes import handshape
 from emo2.hands.skeleton import LEFT, RIGHT, WRIST
 from emo2.motion.anatomy import MAX_REACH_M, SHOULDER_M, neutral_wrist
 from emo2.motion.formats.arrays import names_in
-from emo2.motion.formats.mano_detections import NESTED, SUFFIXES, Detections, read_detections
+from emo2.motion.formats.mano_detections import SUFFIXES, Detections, read_detections
 from emo2.motion.formats.mano_person import one_person
+from emo2.motion.formats.mano_rows import NESTED
 from emo2.motion.formats.report import Context, Imported, ImportReport
 from emo2.motion.formats.smplx_bodies import mano_pair
 from emo2.motion.rotations import continuous, mirror, multiply, slerp, to_axis_angle
@@ -72,14 +73,13 @@ def read(path: Path, context: Context) -> Imported:
     """The registry's reader."""
     found = read_detections(path)
     fps = found.fps or ASSUMED_FPS
-    right = np.array(found.right)
-    quaternions = np.stack(found.quaternions)
+    right, quaternions = found.right, found.quaternions.copy()
     mirrored = _left_is_mirrored(quaternions[~right])
     if mirrored:
         quaternions[~right] = mirror(quaternions[~right])
     quaternions[:, 0] = multiply(_Y_UP, quaternions[:, 0])
-    places = _camera_places(found, right)
-    chosen, others = one_person(np.array(found.frame), right, quaternions, places, fps)
+    places = _camera_places(found)
+    chosen, others = one_person(found.frame, right, quaternions, places, fps)
     turns, wrists, visible, gaps = _over_time(found, quaternions, places, chosen, fps)
     betas = np.stack([_median_betas(found, rows) for rows in chosen])
     keeps_betas = _is_mano(context)
@@ -128,19 +128,18 @@ def _left_is_mirrored(left: np.ndarray) -> bool:
     return bool(bend > -FLEXION_RAD)
 
 
-def _camera_places(found: Detections, right: np.ndarray) -> np.ndarray | None:
+def _camera_places(found: Detections) -> np.ndarray | None:
     """Wrists (N, 3), x right, y up, z towards the camera [m], depth at a real camera's scale; None
     where the file has no places, or those of each crop's own camera."""
-    if any(place is None for place in found.places):
+    if found.places is None:
         return None
-    across = [np.stack(found.places)[right == side, :2] for side in (False, True)]
-    if found.maybe_crops and all(map(len, across)):
+    across = [found.places[found.right == side, :2] for side in (False, True)]
+    if found.from_crops and all(map(len, across)):
         apart = np.linalg.norm(np.median(across[0], axis=0) - np.median(across[1], axis=0))
         if apart < CROPS_APART_M:
             return None
     # The translation moves the whole hand, whose wrist is not its origin and stays where it is.
-    wrist = np.where(right[:, None], WRIST, WRIST * _MIRROR)
-    places = np.stack(found.places) + wrist
+    places = found.places + np.where(found.right[:, None], WRIST, WRIST * _MIRROR)
     if np.median(places[:, 2]) > METRIC_DEPTH_M:
         places[:, 2] *= NOMINAL_TO_REAL_DEPTH
     return places * np.array([1.0, -1.0, -1.0])
@@ -155,7 +154,7 @@ def _over_time(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Both hands at every frame: rotations (T, 2, 16, 4), wrists (T, 2, 3) in the body frame,
     visible (T, 2), and what was filled, for people."""
-    count = found.frames
+    count = found.num_frames
     turns = np.zeros((count, NUM_HANDS, NUM_JOINTS, 4))
     wrists = np.zeros((count, NUM_HANDS, 3))
     visible = np.zeros((count, NUM_HANDS), bool)
@@ -168,7 +167,7 @@ def _over_time(
             turns[:, hand, 0] = mirror(at_rest) if hand == RIGHT else at_rest
             said.append(f"the {side} hand: not in the file; it rests, hidden")
             continue
-        frame = np.array(found.frame)[rows]
+        frame = found.frame[rows]
         before, after, share = _neighbours(frame, count)
         turns[:, hand] = slerp(quaternions[rows[before]], quaternions[rows[after]], share[:, None])
         turns[frame, hand] = quaternions[rows]
@@ -231,9 +230,7 @@ def _before_a_chest(
 
 def _median_betas(found: Detections, rows: np.ndarray) -> np.ndarray:
     """(10,) of the frames of one hand."""
-    return (
-        np.median([found.betas[row] for row in rows], axis=0) if len(rows) else np.zeros(NUM_BETAS)
-    )
+    return np.median(found.betas[rows], axis=0) if len(rows) else np.zeros(NUM_BETAS)
 
 
 def _is_mano(context: Context) -> bool:
