@@ -20,7 +20,7 @@ from emo2.motion.checks.finding import HAND_WORDS, runs
 from emo2.motion.edit import apply, resample, trim
 from emo2.motion.rest import REST_ANGLES, REST_PLACE_M
 from emo2.motion.rotations import angle_between, from_axis_angle, mirror, multiply, slerp
-from emo2.pipeline import DEMO_CHECKPOINT
+from emo2.pipeline import DEMO_CHECKPOINT, EMO2Pipeline
 from emo2.types import Camera, HandMotion
 
 FPS = 24.0
@@ -234,6 +234,14 @@ def test_people_pass(fps):
     for seed in range(8):
         findings = check(resample(speaker(seed), fps), camera=CAMERA)
         assert not findings, summary(findings)
+
+
+@pytest.mark.parametrize(("style", "speed"), [("talk-lively", 0.9), ("present", 0.5)])
+def test_the_networks_gestures_pass(speech_like, style, speed):
+    pipeline = EMO2Pipeline.from_pretrained()
+    motion = pipeline.gesture(speech_like(4.0), style=style, speed=speed, seed=3)
+    findings = check(motion, pipeline.hand_model)
+    assert not findings, summary(findings)
 
 
 @pytest.mark.parametrize(("kind", "seed"), CASES)

@@ -122,12 +122,13 @@ def _into_picture(finding: Finding, clip: Clip) -> Iterator[Attempt]:
     if not outside.all() and fits and np.abs(move).max() <= FARTHEST_M:
         for times in (1.0, 0.7, 0.45):
             yield _offset(finding, clip, times * move), "moves the hand into the picture"
-        for factor in (0.8, 0.6, 0.4):
-            span = _span(finding, clip, fade_s=0.5)
-            yield {"op": "amplitude", "factor": factor, **span}, "makes the gestures smaller"
     if outside.all():
         span = _span(finding, clip, fade_s=0)
         yield {"op": "hide", **span}, "tells the film that the hand is not in the picture"
+    for factor in (0.8, 0.6, 0.4):
+        span = _span(finding, clip, fade_s=0.5)
+        yield {"op": "amplitude", "factor": factor, **span}, "makes the gestures smaller"
+    yield {"op": "rest", **_span(finding, clip, fade_s=0.75)}, "lets the hand rest meanwhile"
 
 
 def _off_mouth(finding: Finding, clip: Clip) -> Iterator[Attempt]:

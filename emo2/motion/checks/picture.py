@@ -50,13 +50,12 @@ def _frame(clip: Clip, hand: int, pixels: np.ndarray, camera: Camera) -> Signal:
             y - size[1]: "lower",
         }
         name = edge[max(edge)]
-        how = (
-            f"lies wholly beyond the picture's {name} edge, by up to {far[frame]:.0f} px"
-            if share[frame] == 1.0
-            else f"leaves the picture at its {name} edge: {100 * share[frame]:.0f} % of it, by "
-            f"{far[frame]:.0f} px"
+        much = "all of it" if share[frame] == 1.0 else f"{100 * share[frame]:.0f} % of it"
+        words = (
+            f"the {HAND_WORDS[hand]} leaves the picture at its {name} edge by up to "
+            f"{far[frame]:.0f} px; at worst {much} is outside"
         )
-        return Reading(far[frame], limit, "px", f"the {HAND_WORDS[hand]} {how}")
+        return Reading(far[frame], limit, "px", words)
 
     return Signal(
         kind="out_of_frame",
