@@ -240,7 +240,7 @@ def _flesh(finger: str, k: int) -> Flesh:
         out[_flat_capsule(points, behind + lift, start + lift, axes[k, 2]) < 0.56 * radius] = 1
         # The head of the near bone is the knuckle, close under the skin.
         head = start + (0.24 if base else 0.26) * radius * axes[k, 1]
-        out[np.linalg.norm(points - head, axis=1) < (0.70 if base else 0.60) * radius] = 1
+        out[np.linalg.norm(points - head, axis=1) < (0.84 if base else 0.64) * radius] = 1
         if base:
             for other in FINGERS:
                 if other != finger:

@@ -48,15 +48,15 @@ class Flesh:
         self._low, self._counts, self._filled, self._cell_m = low, counts, filled, cell_m
         self._node_of = np.full(int(np.prod(counts)), -1)
         self._node_of[used] = np.arange(len(used))
-        self._rest = low + cell_m * grid.reshape(-1, 3)[used]
-        self._tets = corners.reshape(-1, 8)[:, _KUHN].reshape(-1, 4)
-        edges = self._rest[self._tets[:, 1:]] - self._rest[self._tets[:, :1]]  # (M, 3 edges, 3)
+        self.rest = low + cell_m * grid.reshape(-1, 3)[used]
+        self.tets = corners.reshape(-1, 8)[:, _KUHN].reshape(-1, 4)
+        edges = self.rest[self.tets[:, 1:]] - self.rest[self.tets[:, :1]]  # (M, 3 edges, 3)
         self._gradient = np.linalg.inv(edges)  # F = x_edges^T @ gradient^T
-        self._bone = bone(self._rest)
+        self._bone = bone(self.rest)
         self._factorise()
 
     def _factorise(self) -> None:
-        count, tets = len(self._rest), self._tets
+        count, tets = len(self.rest), self.tets
         # Derivatives of F by the four corners: (M, 4, 3).
         self._slope = np.concatenate(
             [-self._gradient.sum(axis=2)[:, None], self._gradient.transpose(0, 2, 1)], axis=1
@@ -76,16 +76,16 @@ class Flesh:
 
         `guess(points, rotation)` gives a first place for the soft nodes.
         """
-        poses, turns = [], np.tile(np.eye(3), (len(self._tets), 1, 1))
+        poses, turns = [], np.tile(np.eye(3), (len(self.tets), 1, 1))
         moved = None
         for rotation in rotations:
-            turned = (self._rest - joint) @ rotation.T + joint
-            start = guess(self._rest, rotation)
+            turned = (self.rest - joint) @ rotation.T + joint
+            start = guess(self.rest, rotation)
             places = start if moved is None else 0.5 * (start + moved)
-            places = np.where((self._bone == 1)[:, None], self._rest, places)
+            places = np.where((self._bone == 1)[:, None], self.rest, places)
             places = np.where((self._bone == 2)[:, None], turned, places)
             for _ in range(_ITERATIONS):
-                force = _forces(places, self._tets, self._slope, turns)
+                force = _forces(places, self.tets, self._slope, turns)
                 right = force[self._free] - self._coupling @ places[self._held]
                 places[self._free] = self._solve(right)
             moved = places

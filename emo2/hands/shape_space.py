@@ -74,11 +74,12 @@ def _knuckles(where: Chain, finger: str) -> np.ndarray:
     """(N, 3): joints stand out at the back and sides, bones between them get leaner."""
     outward = where.offset / np.maximum(np.linalg.norm(where.offset, axis=1, keepdims=True), 1e-6)
     height = np.zeros(len(where.along))
+    between = ramp(where.along, 0.008, 0.016) * ramp(where.station, 2.1, 1.9)
     for k, (reach, amount) in enumerate(((0.0075, 0.9e-3), (0.0050, 0.75e-3), (0.0042, 0.5e-3))):
+        between = between * (1.0 - bump(where.along - where.starts[k], 1.8 * reach))
         if finger != "thumb" or k:
             near = bump(where.along - where.starts[k], reach)
             height += amount * near * ramp(where.up, *((0.1, 0.9) if k == 0 else (-0.7, 0.3)))
-    between = ramp(where.along, 0.008, 0.016) * ramp(where.station, 2.1, 1.9)
     height -= 0.3e-3 * between
     return (height * ramp(where.surface, 0.008, 0.002))[:, None] * outward
 

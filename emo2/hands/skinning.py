@@ -19,7 +19,7 @@ def skin_weights(points: np.ndarray, faces: np.ndarray, smoothing: int) -> np.nd
     weights = np.zeros((len(points), NUM_JOINTS))
     chains = {f: chain(points, f) for f in FINGERS}
     nearness = np.stack([chains[f].surface for f in FINGERS[1:]])
-    share = np.exp(-(nearness - nearness.min(axis=0)) / 0.0014)
+    share = np.exp(-(nearness - nearness.min(axis=0)) / 0.0028)
     thumb = chains["thumb"]
     share = share / share.sum(axis=0) * ramp(thumb.surface - nearness, -0.004, 0.004)
     for f, part in zip(FINGERS[1:], share, strict=True):

@@ -138,7 +138,7 @@ def _surface(smooth: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
         here, step = smooth + height[:, None] * outward, 2e-4 * outward
         slope = (distance(here + step) - distance(here - step)) / 4e-4
         height -= np.clip(distance(here) / np.maximum(slope, 0.4), -1e-3, 1e-3)
-    height = np.clip(height, -2e-3, 2e-3)
+    height = np.clip(height, -7e-4, 7e-4)  # webs, where more would tear in bent hands
     height *= np.clip((CUT_X - smooth[:, 0]) / 0.004, 0.0, 1.0)
     skin_points = smooth + height[:, None] * outward
     height += skin.relief(skin_points, outward)

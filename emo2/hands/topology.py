@@ -50,7 +50,7 @@ def build_mesh() -> tuple[np.ndarray, np.ndarray]:
 
     The vertices lie a little outside the skin, so that the mesh subdivided lies on it.
     """
-    tubes = {finger: _finger_rings(finger) for finger in FINGERS}
+    tubes = {finger: finger_rings(finger) for finger in FINGERS}
     firsts = [tubes[finger][0] for finger in FINGERS]
     count = NUM_VERTICES - sum(len(points) - len(ring) for ring, points in tubes.values())
     dense, dense_faces = _without_fingers(*march(0.002, CUT_X))
@@ -84,7 +84,7 @@ def march(step: float, end_x: float) -> tuple[np.ndarray, np.ndarray]:
     return vertices.astype(np.float64) + low, faces.astype(np.int64)
 
 
-def _finger_rings(finger: str) -> tuple[np.ndarray, np.ndarray]:
+def finger_rings(finger: str) -> tuple[np.ndarray, np.ndarray]:
     """The first ring (n, 3) of a finger and all its vertices, ring by ring, the tip last."""
     chain, axes = FINGER_POINTS[finger], finger_axes(finger)
     lengths = np.linalg.norm(np.diff(chain, axis=0), axis=1)
