@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from emo2.errors import InputError
 from emo2.motion.edit.filters import low_pass
@@ -105,6 +104,8 @@ def apexes(motion: HandMotion, span: Span = WHOLE) -> np.ndarray:
     In the literature the apex is the stroke's goal, and it is what falls on a pitch accent (Kendon
     1980; Loehr 2012).
     """
+    from scipy.signal import find_peaks
+
     span = span.within(motion)
     if span.stop - span.start < 3:
         return np.zeros(0)
