@@ -191,7 +191,9 @@ def test_the_cheap_stages_of_the_build_are_deterministic(hand):
 
     first, again = finger_rings("index")[1], finger_rings("index")[1]
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_allclose(distance(first), 0, atol=1e-6)
+    on_skin = np.abs(distance(first)) < 1e-6
+    assert on_skin[10:].all()
+    assert on_skin[:10].sum() >= 8, "of the first ring, one or two are in the web"
     some, normals = hand["v_template"][::7], np.tile([0.0, 1.0, 0.0], (112, 1))
     np.testing.assert_array_equal(skin.relief(some, normals), skin.relief(some, normals))
 
@@ -264,20 +266,26 @@ def test_a_bent_finger_folds_without_crossing_itself(hand):
     assert across[1] < -2e-3, "plain skinning"
 
 
-def test_knuckles_rise(hand):
-    """The skin over a bent knuckle stays at least as far from the joint as it is at rest."""
-    for finger, row, k in (("index", (0, 0, 85, 0, 0), 0), ("ring", (0, 0, 0, 95, 0), 1)):
-        joint, where = FINGER_POINTS[finger][k], chain(hand["v_template"], finger)
-        back = (where.up > 0.8) & (np.abs(where.along - where.starts[k]) < 0.006)
-        back &= where.surface < 0.004
-        away = [
-            np.linalg.norm(points[back] - joint, axis=1).mean()
-            for points in (hand["v_template"], posed(hand, bent(**{finger: row})))
-        ]
-        assert away[1] > 0.97 * away[0]
+@pytest.mark.parametrize("finger", ["index", "middle", "ring"])
+def test_knuckles_rise(hand, finger):
+    """The skin over a bent knuckle keeps nearer to the distance from the joint that it has at rest
+    than plain skinning lets it."""
+    joint, where = FINGER_POINTS[finger][0], chain(hand["v_template"], finger)
+    back = (where.up > 0.7) & (np.abs(where.along) < 0.008) & (where.surface < 0.005)
+    matrices = bent(**{finger: (0, 0, 85, 0, 0)})
+    rest, plain, ours = (
+        np.linalg.norm(points[back] - joint, axis=1).mean()
+        for points in (
+            hand["v_template"],
+            posed(hand, matrices, correct=False),
+            posed(hand, matrices),
+        )
+    )
+    assert plain < 0.86 * rest
+    assert plain + 0.3 * (rest - plain) < ours < 1.08 * rest
 
 
-def test_flesh_keeps_its_volume_where_plain_skinning_does_not():
+def test_flesh_follows_the_bones_and_stretches_less_than_plain_skinning():
     """The elastic solve alone, on a bar that is bent in the middle."""
 
     def inside(points):
@@ -286,20 +294,26 @@ def test_flesh_keeps_its_volume_where_plain_skinning_does_not():
     def bone(points):
         return np.where(points[:, 0] < -0.014, 1, np.where(points[:, 0] > 0.014, 2, 0))
 
-    low, high = np.array([-0.024, -0.009, -0.009]), np.array([0.024, 0.009, 0.009])
-    flesh = Flesh(inside, bone, low, high, 0.003)
-    turn = to_matrix(from_axis_angle(np.array([0.0, 0.0, np.deg2rad(60)])))
-    seen = []
-
     def guess(points, rotation):
         share = np.clip(0.5 + points[:, 0] / 0.012, 0, 1)[:, None, None]
-        seen.append(np.einsum("vij,vj->vi", np.eye(3) + share * (rotation - np.eye(3)), points))
-        return seen[-1]
+        return np.einsum("vij,vj->vi", np.eye(3) + share * (rotation - np.eye(3)), points)
 
-    places = flesh.bend(np.zeros(3), [turn], guess)[0]
-    total = [abs(np.linalg.det(x[flesh.tets[:, 1:]] - x[flesh.tets[:, :1]])).sum()
-             for x in (flesh.rest, places, seen[-1])]  # fmt: skip
-    assert abs(total[1] / total[0] - 1) < 0.5 * abs(total[2] / total[0] - 1)
+    low, high = np.array([-0.024, -0.009, -0.009]), np.array([0.024, 0.009, 0.009])
+    flesh = Flesh(inside, bone, low, high, 0.003)
+    turn = to_matrix(from_axis_angle(np.array([0.0, 0.0, np.deg2rad(80)])))
+    still, places = flesh.bend(np.zeros(3), [np.eye(3), turn], guess)
+    np.testing.assert_allclose(still, flesh.rest, atol=1e-9)
+    bones = bone(flesh.rest)
+    np.testing.assert_array_equal(places[bones == 1], flesh.rest[bones == 1])
+    np.testing.assert_allclose(places[bones == 2], flesh.rest[bones == 2] @ turn.T, atol=1e-12)
+
+    def strain(points):
+        edges = [points[flesh.tets[:, i]] - points[flesh.tets[:, 0]] for i in (1, 2, 3)]
+        rest = [flesh.rest[flesh.tets[:, i]] - flesh.rest[flesh.tets[:, 0]] for i in (1, 2, 3)]
+        return np.mean([(np.linalg.norm(e, axis=1) / np.linalg.norm(r, axis=1) - 1) ** 2
+                        for e, r in zip(edges, rest, strict=True)])  # fmt: skip
+
+    assert strain(places) < 0.7 * strain(guess(flesh.rest, turn))
 
 
 def test_skin_settles_at_its_volume():

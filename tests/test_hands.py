@@ -9,18 +9,14 @@ from hypothesis import strategies as st
 
 from emo2.errors import InputError, MissingCheckpoint
 from emo2.hands.arm import ArmModel
-from emo2.hands.implicit import distance
 from emo2.hands.model import CHUNK_FRAMES, HandModel
 from emo2.hands.raster import rasterise, to_pixels, vertex_normals
 from emo2.hands.shapes import SHAPES, finger_quaternions, handshape, wrist_rotation
 from emo2.hands.skeleton import (
-    FINGER_POINTS,
-    FINGERS,
     LEFT,
     PARENTS,
     REST_JOINTS,
     RIGHT,
-    TIP_VERTICES,
     WRIST,
 )
 from emo2.hands.subdivision import loop_subdivision
@@ -88,64 +84,6 @@ def swapped(motion: HandMotion) -> HandMotion:
 
 
 # The files ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["MANO_LEFT", "MANO_RIGHT"])
-def test_the_free_hand_has_manos_arrays(name):
-    hand = np.load(HANDS / f"{name}.npz")
-    shapes = {key: hand[key].shape for key in hand.files}
-    assert shapes == {
-        "v_template": (778, 3),
-        "f": (1538, 3),
-        "weights": (778, 16),
-        "J_regressor": (16, 778),
-        "shapedirs": (778, 3, 10),
-        "posedirs": (778, 3, 135),
-        "kintree_table": (2, 16),
-        "hands_components": (45, 45),
-        "hands_mean": (45,),
-    }
-    np.testing.assert_allclose(hand["weights"].sum(axis=1), 1, atol=1e-5)
-    assert hand["weights"].min() >= 0
-    np.testing.assert_allclose(hand["J_regressor"].sum(axis=1), 1, atol=1e-5)
-    flip = FLIP if name == "MANO_LEFT" else 1.0
-    joints = hand["J_regressor"] @ hand["v_template"]
-    np.testing.assert_allclose(joints, REST_JOINTS * flip, atol=1e-5)
-
-
-def test_the_mesh_is_a_clean_surface_with_one_open_rim():
-    hand = np.load(HANDS / "MANO_RIGHT.npz")
-    faces, vertices = hand["f"].astype(int), hand["v_template"].astype(float)
-    halves = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    assert len(np.unique(halves, axis=0)) == len(halves), "an edge used twice in one direction"
-    edges, uses = np.unique(np.sort(halves, axis=1), axis=0, return_counts=True)
-    assert (uses == 1).sum() == 16
-    assert len(vertices) - len(edges) + len(faces) == 1
-    corners = vertices[faces]
-    volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
-    assert 2e-4 < volume < 5e-4, "outward faces, the volume of a hand"
-    operator, _ = loop_subdivision(faces, 778)
-    off = np.abs(distance(operator @ vertices))
-    assert np.quantile(off, 0.95) < 6e-4, "subdivided, it lies on the implicit surface"
-
-
-def test_tips_are_the_tips():
-    vertices = np.load(HANDS / "MANO_RIGHT.npz")["v_template"]
-    for finger in FINGERS:
-        direction = FINGER_POINTS[finger][3] - FINGER_POINTS[finger][2]
-        near = np.linalg.norm(vertices - vertices[TIP_VERTICES[finger]], axis=1) < 0.012
-        reach = vertices @ direction
-        assert reach[TIP_VERTICES[finger]] == reach[near].max()
-
-
-@pytest.mark.slow
-def test_building_is_deterministic_and_gives_the_committed_hand():
-    from emo2.hands.template import build_hand
-
-    first, second, kept = build_hand(), build_hand(), np.load(HANDS / "MANO_RIGHT.npz")
-    for name, values in first.items():
-        np.testing.assert_array_equal(values, second[name])
-        np.testing.assert_allclose(values, kept[name], atol=1e-6, err_msg=name)
 
 
 def test_missing_files_name_the_command(tmp_path):

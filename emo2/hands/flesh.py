@@ -1,7 +1,7 @@
 """How flesh moves when a joint bends: an elastic solve, from which pose correctives are fitted.
 
 Around a joint the hand is filled with tetrahedra. Those inside the two bones turn with them; the
-rest is soft and keeps its volume. Projective dynamics (Bouaziz et al. 2014, "Projective Dynamics:
+rest is soft and minds its volume. Projective dynamics (Bouaziz et al. 2014, "Projective Dynamics:
 Fusing Constraint Projections for Fast Simulation") finds where it comes to rest: each tetrahedron
 wants to be a turned copy of itself and to keep its volume, and one factorised system reconciles
 them. A build tool: nothing of it runs when hands are used.
