@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from motions import same
 
 from emo2.errors import InputError
 from emo2.motion.edit import mirror, trim
@@ -25,11 +26,6 @@ def random_motion(frames: int = 5, seed: int = 0) -> HandMotion:
         fps=24.0,
         meta={"seed": seed, "style": "talk-calm"},
     )
-
-
-def same(a: HandMotion, b: HandMotion) -> bool:
-    names = ("quaternions", "translation_m", "visible", "betas")
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names) and a.fps == b.fps
 
 
 def test_npz_round_trip_is_exact(tmp_path):
