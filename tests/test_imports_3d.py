@@ -375,6 +375,22 @@ def test_a_dictionary_over_pictures_with_a_side_each(tmp_path):
     assert "1 frames without a left hand: bridged" in imported.report.lost
 
 
+def test_a_list_of_numbered_hands_and_frames_without_any(tmp_path):
+    known = known_motion()
+    rows = [detection(known, t, hand) for t in range(FRAMES) for hand in (1, 0)]
+    for row in rows:
+        row["frame"] += 100
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(rows))
+    check_track(tmp_path / "a.pkl", known)
+    frames = [[], None, *([row] for row in rows[::2]), []]
+    for row in rows:
+        del row["frame"]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(frames))
+    motion = read_motion(tmp_path / "a.pkl", fps=None).motion
+    assert motion.num_frames == FRAMES + 3
+    assert motion.visible[:, 1].tolist() == [False] * 2 + [True] * FRAMES + [False]
+
+
 def test_sides_apart_and_rows_without_numbers(tmp_path):
     known = known_motion()
     sides = {}
@@ -587,6 +603,10 @@ WRONG = {
     "a list of nothing": (
         lambda p: (p / "a.pkl").write_bytes(pickle.dumps([[], None])) and p / "a.pkl",
         "at least one hand",
+    ),
+    "an array": (
+        lambda p: (p / "a.pkl").write_bytes(pickle.dumps([np.ones((3, 3))])) and p / "a.pkl",
+        "must hold global_orient",
     ),
     "something else": (
         lambda p: (p / "a.pkl").write_bytes(pickle.dumps({"x": 1})) and p / "a.pkl",

@@ -61,10 +61,8 @@ def read_detections(path: Path) -> Detections:
         rule = f"must hold at least one hand ({NEED})"
         raise InputError("motion", rule, f"none in {path}", REMEDY)
     frame = np.concatenate(walk.frames)
-    first, last = int(frame.min()), int(frame.max())
-    start = 0 if walk.num_frames > last else first
-    num_frames = max(walk.num_frames, last + 1) - start
-    if num_frames > MAX_SPAN:
+    first, last = min(int(frame.min()), walk.empty[0]), max(int(frame.max()), walk.empty[1])
+    if last - first >= MAX_SPAN:
         rule = f"frame numbers must span at most {MAX_SPAN}"
         raise InputError("motion", rule, f"{first} to {last} in {path}", "Number frames from 0.")
     placed = all(rows.places is not None for rows in walk.rows)
@@ -73,8 +71,8 @@ def read_detections(path: Path) -> Detections:
         quaternions=np.concatenate([rows.quaternions for rows in walk.rows]),
         betas=np.concatenate([rows.betas for rows in walk.rows]),
         places=np.concatenate([rows.places for rows in walk.rows]) if placed else None,
-        frame=frame - start,
-        num_frames=num_frames,
+        frame=frame - first,
+        num_frames=last - first + 1,
         fps=walk.fps,
         from_crops=any(rows.from_crops for rows in walk.rows),
         numbered=walk.numbered,
@@ -88,7 +86,9 @@ class _Walk:
         self.rows: list[Rows] = []
         self.frames: list[np.ndarray] = []
         self.fps: float | None = None
-        self.num_frames, self.numbered, self._parts = 0, True, 0
+        self.empty: tuple[int, int] = (10**18, -1)
+        """First and last frame that has an entry but no hands."""
+        self.numbered, self._parts = True, 0
 
     def collect(
         self, held: object, path: Path, frame: int | None, side: str | None, depth: int = 0
@@ -97,7 +97,9 @@ class _Walk:
         self._parts += 1
         if depth > MAX_DEPTH or self._parts > MAX_PARTS:
             raise InputError("motion", "a MANO track must not be nested so deep", path, REMEDY)
-        if held is None:
+        if held is None or (isinstance(held, list | tuple) and not held):
+            if frame is not None:
+                self.empty = min(self.empty[0], frame), max(self.empty[1], frame)
             return
         if isinstance(held, Mapping):
             self._note_rate(held, path)
@@ -110,13 +112,12 @@ class _Walk:
             if sides:
                 return
         items = list(_items(held, frame))
-        if not items and not isinstance(held, list | tuple):
+        if not items:
             have = map(str, held) if isinstance(held, Mapping) else [f"a {type(held).__name__}"]
             value = f"{', '.join(have)[:160]} in {path}"
             raise InputError("motion", f"a MANO track must hold {NEED}", value, REMEDY)
         for number, value in items:
             self.collect(value, path, number, side, depth + 1)
-            self.num_frames = max(self.num_frames, number + 1)
 
     def _add(self, rows: Rows, frame: int | None) -> None:
         numbers_given = rows.frame
