@@ -16,6 +16,10 @@ class InputError(ValueError):
         self.argument, self.rule, self.value, self.remedy = argument, rule, value, remedy
         super().__init__(f"{argument}: {rule}; got {value}. {remedy}")
 
+    def __reduce__(self) -> tuple:
+        # An error of a worker process arrives as it was raised.
+        return type(self), (self.argument, self.rule, self.value, self.remedy)
+
 
 class MissingCheckpoint(InputError):
     """A checkpoint folder, or a file in it, is not there."""

@@ -1,6 +1,7 @@
 """The voices of the corpus: real recordings, and what happens to any voice on its way to a
 microphone."""
 
+import pickle
 import shutil
 
 import numpy as np
@@ -70,6 +71,13 @@ def test_a_missing_synthesiser_says_what_to_install(monkeypatch):
     with pytest.raises(InputError, match="apt-get install espeak-ng"):
         choose_speaker(np.random.default_rng(0))
     synthesisers._program.cache_clear()
+
+
+def test_an_error_of_a_worker_process_arrives_whole():
+    raised = InputError("speech", "must be sound", "silence", "Speak up.")
+    arrived = pickle.loads(pickle.dumps(raised))
+    assert type(arrived) is InputError
+    assert (str(arrived), arrived.remedy) == (str(raised), "Speak up.")
 
 
 def test_a_recording_keeps_the_syllables_and_the_range():
