@@ -325,10 +325,10 @@ class EMO2Pipeline:
 
 
 def stage_camera(side_px: int) -> Camera:
-    """A 4:3 view of the space where hands gesture, 1.25 m wide, for previews without a portrait."""
+    """A 4:3 view of the space where hands gesture, 1.1 m wide, for previews without a portrait."""
     return Camera(
-        origin_px=(side_px / 2, 0.32 * side_px),
-        pixels_per_metre=side_px / 1.25,
+        origin_px=(side_px / 2, 0.26 * side_px),
+        pixels_per_metre=side_px / 1.1,
         width_px=side_px,
         height_px=side_px * 3 // 8 * 2,
     )

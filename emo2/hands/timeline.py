@@ -85,10 +85,11 @@ class Timeline:
         self._draw_stroke_ends(picture, start_s, stop_s, per_s, rooms)
         return picture
 
-    @staticmethod
-    def rooms(height: int) -> tuple[float, float, float, float]:
-        """Rows where the curves begin and end, and the middle and half height of the sound."""
-        return 0.20 * height, 0.64 * height, 0.80 * height, 0.13 * height
+    def rooms(self, height: int) -> tuple[float, float, float, float]:
+        """Rows where the curves begin and end, and the middle and half height of the sound; without
+        a recording the curves have all the room."""
+        bottom = 0.64 if len(self.beats.levels) or len(self.beats.onsets_s) else 0.84
+        return 0.20 * height, bottom * height, 0.80 * height, 0.13 * height
 
     @staticmethod
     def reach(height: int) -> slice:
