@@ -134,12 +134,13 @@ def test_a_joint_may_turn_a_little_off_its_hinge():
     assert np.delete(residual, [1, 4]).max() < 1e-5
 
 
-def test_bent_fingers_do_not_spread():
+def test_bent_fingers_spread_little():
     straight, bent = np.zeros((5, 5)), np.zeros((5, 5))
     straight[1:, 1] = bent[1:, 1] = 12
     bent[1:, 2] = 90
     np.testing.assert_array_equal(clamp_angles(straight), straight)
-    np.testing.assert_allclose(clamp_angles(bent)[1:, 1], 0)
+    assert clamp_angles(bent)[1:, 1].max() <= 7
+    np.testing.assert_allclose(clamp_angles(bent)[1, 1], 5)
 
 
 def test_axes_of_the_first_joints_are_unit_and_the_thumb_has_its_own():

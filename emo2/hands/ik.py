@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 
 from emo2.errors import InputError
 from emo2.hands.contact import PALM, HandSurface, Spot
-from emo2.hands.limits import LIMITS_DEG, NO_SPREAD_DEG, clamp_angles
+from emo2.hands.limits import LIMITS_DEG, clamp_angles, most_spread
 from emo2.hands.model import HandModel
 from emo2.hands.skeleton import FINGERS
 
@@ -33,7 +33,7 @@ COUPLING_DEG = 25.0
 FACING = 0.25
 """How far two touching normals may miss each other, as a length."""
 _STEP_DEG = 0.2
-_MAX_STEPS = 60
+_MAX_STEPS, _MAX_STARTS = 40, 5
 
 
 @dataclass(frozen=True)
@@ -128,18 +128,26 @@ def solve(
     hinge = np.broadcast_to(np.arange(5) >= 3, (5, 5))[moving]
     low = np.where(hinge, np.maximum(low, np.minimum(start[moving], 0.0) - 0.01), low)
     first = np.clip(clamp_angles(start)[moving], low + 0.01, high - 0.01)
-    found = least_squares(
-        problem.residuals,
-        first,
-        problem.jacobian,
-        bounds=(low, high),
-        x_scale=10.0,
-        ftol=1e-5,
-        xtol=1e-5,
-        max_nfev=_MAX_STEPS,
-    )
+    found, cost = first, np.inf
+    for _ in range(_MAX_STARTS):
+        # Pairs change on the way, so a search may stop early: another one starts where it did.
+        result = least_squares(
+            problem.residuals,
+            np.clip(found, low + 0.01, high - 0.01),
+            problem.jacobian,
+            bounds=(low, high),
+            x_scale=10.0,
+            ftol=1e-5,
+            xtol=1e-5,
+            max_nfev=_MAX_STEPS,
+        )
+        if result.cost < cost:
+            found = result.x
+        if result.cost > 0.99 * cost:
+            break
+        cost = result.cost
     angles = start.copy()
-    angles[moving] = found.x
+    angles[moving] = found
     return np.where(moving, clamp_angles(angles), start)
 
 
@@ -203,8 +211,7 @@ class _Problem:
         rows = [(x - self._start[self._moving]) / self._prior_deg]
         fingers = tables[:, 1:]
         rows.append((fingers[..., 4] - TIP_PER_MIDDLE * fingers[..., 3]) / COUPLING_DEG)
-        spread = LIMITS_DEG[1:, 1, 1] * np.clip(1.0 - fingers[..., 2] / NO_SPREAD_DEG, 0.0, 1.0)
-        rows.append(np.maximum(fingers[..., 1] - spread, 0.0))
+        rows.append(np.maximum(fingers[..., 1] - most_spread(fingers[..., 2]), 0.0))
         if self._reaches:
             tips = self._surface.tips(tables)
             for goal in self._reaches:

@@ -9,8 +9,8 @@ and 0 to 45 of hyperextension, from person to person (30 here); PIP 0 to 110, DI
 10 degrees of hyperextension that a spread hand shows; thumb CMC 45 of palmar and 60 of radial
 abduction, MCP -10 to 55 and IP -15 to 80, of which tracked speakers use a little more at the MCP
 (60 here). Fingers spread by about 20 degrees, the little finger by more; the tight side ligaments
-of a bent MCP take that away, down to none at 90 degrees of flexion. The thumb's angles count from
-the flat hand of this model, in which it already stands 38 degrees off the index.
+of a bent MCP take most of that away. The thumb's angles count from the flat hand of this model, in
+which it already stands 38 degrees off the index.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ LIMITS_DEG = np.array(
 )
 """(5, 5, 2) lowest and highest angle per entry of a handshape table, at a straight base joint."""
 LIMITS_DEG.flags.writeable = False
-NO_SPREAD_DEG = 90.0
-"""Flexion of a finger's base joint at which nothing is left of its outward spread."""
+SPREAD_LEFT = 0.25
+"""Share of a finger's outward spread that is left at 90 degrees of flexion of its base joint."""
 HINGE_PLAY_DEG = 15.0
 """How far a second or third joint may turn off its hinge: what soft joints give, and what the axes
 of another hand model (MANO's own) differ from these."""
@@ -56,9 +56,15 @@ def clamp_angles(angles_deg: np.ndarray) -> np.ndarray:
     A finger's outward spread shrinks with the flexion of its base joint.
     """
     angles = np.clip(_circular(np.asarray(angles_deg, np.float64)), *np.moveaxis(LIMITS_DEG, -1, 0))
-    left = np.clip(1.0 - angles[..., 1:, 2] / NO_SPREAD_DEG, 0.0, 1.0)
-    angles[..., 1:, 1] = np.minimum(angles[..., 1:, 1], LIMITS_DEG[1:, 1, 1] * left)
+    angles[..., 1:, 1] = np.minimum(angles[..., 1:, 1], most_spread(angles[..., 1:, 2]))
     return angles
+
+
+def most_spread(base_deg: np.ndarray) -> np.ndarray:
+    """The largest outward spread (..., 4) [degrees] of four fingers whose base joints are bent by
+    `base_deg` (..., 4)."""
+    left = 1.0 - (1.0 - SPREAD_LEFT) * np.asarray(base_deg) / 90.0
+    return LIMITS_DEG[1:, 1, 1] * np.clip(left, 0.0, 1.0)
 
 
 def clamp_fingers(quaternions: np.ndarray, hand: int) -> np.ndarray:

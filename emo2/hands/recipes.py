@@ -57,12 +57,6 @@ def _thumb_on(finger: str, along: float = 0.6, *also: str) -> Step:
     return Step(("thumb",), (pad, *rests))
 
 
-def _against_the_thumb(*fingers: str) -> Step:
-    """Curled fingers out of the ball of the folded thumb, their backs against its pad."""
-    goals = [Rest(Spot(f, 2, 0.9, "back"), "thumb", weight=0.3) for f in fingers]
-    return Step(fingers, tuple(goals), prior_deg=5.0)
-
-
 def _together() -> Step:
     """Straight fingers without gaps on either side of the middle one."""
     goals = [
@@ -83,12 +77,11 @@ def _tips_meet(*fingers: str, along: float = 0.75, facing: float = 0.5) -> Step:
 
 
 _CLOSED = {
-    "index": (0, -3, 88, 106, 66),
-    "middle": (0, 0, 90, 107, 68),
-    "ring": (0, -3, 90, 106, 66),
-    "pinky": (0, -7, 88, 101, 60),
+    "index": (0, 0, 90, 97, 54),
+    "middle": (0, 0, 92, 98, 56),
+    "ring": (0, 0, 92, 96, 54),
+    "pinky": (0, 0, 90, 88, 44),
 }
-_THUMB_ACROSS = (40, 20, 12, 56, 62)
 RECIPES = {
     "flat": Recipe(),
     "open": Recipe(
@@ -182,11 +175,21 @@ RECIPES = {
     ),
     "thumb_up": Recipe({"thumb": (-6, 8, -34, -8, -14), **_CLOSED}, steps=(_palm(*FINGERS[1:]),)),
     "fist": Recipe(
-        {"thumb": _THUMB_ACROSS},
+        {
+            "thumb": (30, 31, 0, 60, 37),
+            "index": (0, 3, 78, 97, 56),
+            "middle": (0, 1, 78, 99, 58),
+        },
         "thumb_up",
         (
-            _thumb_on("middle", 1.0, "index"),
-            _against_the_thumb("index", "middle"),
+            Step(
+                ("thumb", "index", "middle"),
+                (
+                    Rest(Spot("thumb", 3, 0.7), "middle", weight=0.3),
+                    Rest(Spot("thumb", 3, 0.1), "index", weight=0.3),
+                ),
+                prior_deg=5.0,
+            ),
         ),
     ),
     "point": Recipe(
@@ -200,9 +203,9 @@ RECIPES = {
         steps=(_palm("middle", "ring", "pinky"), _thumb_on("middle", 0.35)),
     ),
     "one": Recipe(
-        {"thumb": _THUMB_ACROSS, "index": (0, 0, -2, 3, 2)},
+        {"thumb": (46, 42, 8, 56, 40), "index": (0, 0, -2, 3, 2)},
         "thumb_up",
-        (_thumb_on("middle", 0.7),),
+        (Step(("thumb",), (Rest(PAD["thumb"], "middle"),), 8.0),),
     ),
     "two": Recipe(
         {"thumb": (52, 32, 26, 42, 44), "index": (0, 11, -2, 3, 2), "middle": (0, -8, -2, 3, 2)},
