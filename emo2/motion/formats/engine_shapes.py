@@ -23,7 +23,7 @@ from emo2.types import NUM_JOINTS, HandMotion
 
 SMALLEST_MOVE_M = 3e-5
 """Vertices that a corrective shape moves less stay out of it."""
-SMALLEST_SHAPE_M = 2e-4
+SMALLEST_SHAPE_M = 5e-4
 """A joint's further shapes, of which none moves a vertex more, are left out."""
 
 
@@ -39,9 +39,10 @@ class Corrective:
     """(N, 3) float32: how every vertex moves at weight 1."""
 
     def weights(self, motion: HandMotion, hand: int) -> np.ndarray:
-        """(T,) float32."""
+        """(T,) float32 in [0, 1], as Blender's shape keys must be: what would swing to both sides
+        is two shapes."""
         turns = to_matrix(motion.quaternions[:, hand, self.joint].astype(np.float64)) - np.eye(3)
-        return (turns.reshape(-1, 9) @ self.turn).astype(np.float32)
+        return np.clip(turns.reshape(-1, 9) @ self.turn, 0.0, 1.0).astype(np.float32)
 
 
 def fit_correctives(
@@ -81,15 +82,16 @@ def fit_correctives(
         left = np.stack(missed) - features @ known
         linear = known + np.linalg.lstsq(features, left, rcond=1e-3)[0]  # (9, 3 rows)
         seen, sizes, shapes = np.linalg.svd(features @ linear, full_matrices=False)
-        for k, size in enumerate(sizes):
-            strongest = size * np.abs(seen[:, k]).max()
-            moves = (strongest * shapes[k]).reshape(-1, 3).astype(np.float32)
-            lengths = np.linalg.norm(moves, axis=1)
-            if lengths.max() < SMALLEST_SHAPE_M:
-                break
-            everywhere = np.zeros((len(fine), 3), np.float32)
-            everywhere[rows] = np.where(lengths[:, None] < SMALLEST_MOVE_M, 0.0, moves)
-            yield Corrective(joint, linear @ shapes[k] / strongest, everywhere)
+        for size, course, shape in zip(sizes, seen.T, shapes, strict=True):
+            for sign in (1.0, -1.0):
+                strongest = size * max((sign * course).max(), 0.0)
+                moves = (sign * strongest * shape).reshape(-1, 3).astype(np.float32)
+                lengths = np.linalg.norm(moves, axis=1)
+                if lengths.max() < SMALLEST_SHAPE_M:
+                    continue
+                everywhere = np.zeros((len(fine), 3), np.float32)
+                everywhere[rows] = np.where(lengths[:, None] < SMALLEST_MOVE_M, 0.0, moves)
+                yield Corrective(joint, sign * (linear @ shape) / strongest, everywhere)
 
 
 def _mixed(share: np.ndarray) -> np.ndarray:
