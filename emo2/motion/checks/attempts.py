@@ -80,6 +80,7 @@ def _apart(finding: Finding, clip: Clip) -> Iterator[Attempt]:
 
 
 def _open(finding: Finding, clip: Clip) -> Iterator[Attempt]:
+    yield from _limit("fingers", "bends the fingers back to what they can do")(finding, clip)
     for amount in (0.25, 0.5, 0.8):
         yield (
             {"op": "openness", "amount": amount, **_span(finding, clip)},
