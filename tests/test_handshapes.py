@@ -274,7 +274,7 @@ def test_blends_start_and_end_with_their_handshapes_and_stay_inside_the_limits()
 @pytest.mark.parametrize(
     ("start", "end"),
     [("relaxed", "fist"), ("fist", "one"), ("one", "two"), ("two", "three"), ("three", "four"),
-     ("flat", "point"), ("open", "ok"), ("relaxed", "pinch"), ("pinch", "fist")],
+     ("flat", "point"), ("open", "ok"), ("relaxed", "pinch"), ("pinch", "fist"), ("blade", "four")],
 )  # fmt: skip
 def test_no_finger_goes_through_another_on_the_way(skin, start, end):
     way = np.linspace(0.1, 0.9, 9)

@@ -16,7 +16,7 @@ _OPPOSED_DEG = (14.0, 34.0)
 _CURLED_DEG = (60.0, 90.0)
 """Middle joint of fingers that a thumb can lie over; also the thumb's own bend across the palm."""
 _MOVED_DEG = 50.0
-"""How far a finger bends or opens until the thumb must be all the way out."""
+"""How far fingers bend or open, or the thumb itself turns, until it must be all the way out."""
 _LEAVING = 0.36
 """Share of the way in which the thumb goes out, and again in which it comes back."""
 
@@ -40,8 +40,9 @@ def blend(start: np.ndarray, end: np.ndarray, fraction: np.ndarray | float) -> n
 
 def _detour(start: np.ndarray, end: np.ndarray) -> float:
     """0..1: how far the thumb has to go out of the way."""
-    bend = np.abs((end - start)[1:, 2:4].sum(axis=1)).max()
-    return max(_covering(start), _covering(end)) * min(bend / _MOVED_DEG, 1.0)
+    turn = end - start
+    way = max(np.abs(turn[1:, 2:4].sum(axis=1)).max(), 1.5 * np.abs(turn[0]).max())
+    return max(_covering(start), _covering(end)) * min(way / _MOVED_DEG, 1.0)
 
 
 def _covering(angles: np.ndarray) -> float:
