@@ -25,6 +25,7 @@ class FakePipeline:
     folder = Path("checkpoints/fake")
     fps = 24.0
     styles = ("calm", "lively")
+    mano_folder = None
 
     def __init__(self, step_s: float = 0.0) -> None:
         self.step_s = step_s

@@ -36,7 +36,7 @@ def bring(path: Path, limits: Limits, session: Session, pipeline: EMO2Pipeline) 
         raise InputError("motion", "needs a recording to go with", "none", "Add one in step 1.")
     check_size("motion", path, limits.motion_mb)
     portrait = session.sitter.portrait if session.sitter else None
-    context = Context(pipeline.hand_model, portrait, mano_folder=pipeline.folder.parent / "mano")
+    context = Context(pipeline.hand_model, portrait, mano_folder=pipeline.mano_folder)
     if path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory(dir=session.folder) as folder:
             imported = read_motion(_unpack(path, Path(folder)), fps=pipeline.fps, context=context)

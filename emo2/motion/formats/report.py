@@ -35,7 +35,7 @@ class ImportReport:
         out = [f"{self.format}, {self.source_fps:g} frames per second", self.convention]
         if self.error_px is not None:
             out.append(f"fitted with a median error of {self.error_px:.1f} px of 768")
-        return out + [f"not kept: {loss}" for loss in self.lost]
+        return out + [f"note: {loss}" for loss in self.lost]
 
     def facts(self) -> dict[str, Any]:
         """The report as JSON values."""
