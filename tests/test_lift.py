@@ -198,6 +198,13 @@ def test_points_of_another_place_are_not_followed():
     assert off[10, 1, 8] < 8
 
 
+def test_a_modest_detector_is_believed_too():
+    motion = speaker(16)
+    sure, modest = track_of(motion, noise_px=1.0), track_of(motion, noise_px=1.0)
+    modest = replace(modest, hands_score=modest.hands_score * 0.5)
+    np.testing.assert_allclose(modest.weights(), sure.weights())
+
+
 def test_seams_between_stretches_are_not_seen(monkeypatch):
     track = track_of(speaker(40), noise_px=2.0)
     whole = lift(track)

@@ -13,6 +13,9 @@ PICTURE_PX = 768.0
 """Errors and noise are counted in pixels of a picture of this smaller side."""
 CONFIDENT = 0.5
 """Points above this score are believed: they enter the reported error."""
+LEAST_SURE = 0.4
+"""Detectors count differently (OpenPose is seldom above 0.7): the score that a tenth of a track's
+points exceed, if it is above this, counts as sure."""
 FAINT = 0.25
 """Points below this score are taken for absent."""
 
@@ -53,6 +56,10 @@ class Track:
             score[absent] = 0.0
             place[absent] = 0.0
             np.clip(score, 0.0, 1.0, out=score)
+        there = self.hands_score[self.hands_score > 0]
+        if there.size:
+            sure = np.clip(np.quantile(there, 0.9), LEAST_SURE, 1.0)
+            np.minimum(self.hands_score / sure, 1.0, out=self.hands_score)
 
     @property
     def num_frames(self) -> int:
