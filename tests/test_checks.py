@@ -555,3 +555,12 @@ def test_runs_are_joined_when_they_are_near():
     assert runs(wrong, merge_frames=3) == [(1, 6), (10, 11)]
     assert runs(np.zeros(4, bool)) == []
     assert len(BONES) == 24
+
+
+@pytest.mark.parametrize("kind", ["finger_limit", "finger_twist"])
+def test_what_a_mano_capture_shows_is_no_error(kind):
+    """MANO's thumb and little finger turn about other axes than the table's."""
+    motion = Fault(kind, 3).motion
+    captured = replace(motion, meta={**motion.meta, "format": "amass"})
+    assert "error" in [f.severity for f in check(motion) if f.kind == kind]
+    assert [f.severity for f in check(captured) if f.kind == kind] == ["warning"]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from emo2.hands.model import HandModel
 
 UNIT_TOLERANCE = 1e-3
+MANO_FORMATS = ("mano", "show", "talkshow", "beat2", "amass")
+"""Imports (`meta["format"]`) whose fingers were posed on MANO."""
 CHANNELS = ("place", "wrist", "fingers")
 """What moves: the wrist's place [m], its rotation [rad], the 15 finger joints [rad]."""
 
@@ -51,6 +53,9 @@ class Clip:
     usual: np.ndarray
     """(2, 3) per hand and channel: the 95th percentile of its speed while seen [m/s, rad/s]."""
     scene: Scene
+    mano_posed: bool = False
+    """Posed for MANO's own joints, whose thumb and little finger turn about other axes than our
+    table's: a good import then looks twisted to it."""
 
     @property
     def num_frames(self) -> int:
@@ -91,6 +96,7 @@ class Clip:
             steps=steps,
             usual=usual,
             scene=replace(scene, usual=usual),
+            mano_posed=motion.meta.get("format") in MANO_FORMATS,
         )
 
 

@@ -64,6 +64,7 @@ def _fingers(clip: Clip, hand: int, seen: np.ndarray) -> list[Signal]:
     excess = np.maximum(angles - high, low - angles).reshape(len(angles), -1)  # (T, 25)
     excess[~seen] = 0.0
     worst = excess.argmax(axis=1)
+    never = np.inf if clip.mano_posed else 1.0
     rows = np.arange(len(excess))
     joints = np.array(
         [FIRST_JOINT[FINGERS[k // 5]] + _COLUMN_JOINT[k % 5] for k in range(excess.shape[1])]
@@ -85,7 +86,7 @@ def _fingers(clip: Clip, hand: int, seen: np.ndarray) -> list[Signal]:
         kind="finger_limit",
         hand=hand,
         ratio=excess[rows, worst] / FINGER_TOLERANCE_DEG,
-        error_ratio=FINGER_ERROR_DEG / FINGER_TOLERANCE_DEG,
+        error_ratio=never * FINGER_ERROR_DEG / FINGER_TOLERANCE_DEG,
         where_m=clip.joints_m[rows, hand, joints[worst]],
         read=read,
     )
@@ -105,7 +106,7 @@ def _fingers(clip: Clip, hand: int, seen: np.ndarray) -> list[Signal]:
         kind="finger_twist",
         hand=hand,
         ratio=twisted[rows, most] / RESIDUAL_LIMIT_DEG,
-        error_ratio=RESIDUAL_ERROR_DEG / RESIDUAL_LIMIT_DEG,
+        error_ratio=never * RESIDUAL_ERROR_DEG / RESIDUAL_LIMIT_DEG,
         where_m=clip.joints_m[rows, hand, 1 + most],
         read=read_twist,
     )
