@@ -81,7 +81,8 @@ NAIL_NORMALS = {
 NAIL_FOLD = {"thumb": 0.39, "index": 0.36, "middle": 0.36, "ring": 0.36, "pinky": 0.36}
 """Where each nail comes out of the skin, as a share of the last bone."""
 NAIL_TIP_DEGREES = 34.0
-"""Where each nail ends, on the rounded tip: 0 where the rounding begins, 90 at the very end."""
+"""Where the mesh has an edge across each tip for its nail: 0 where the rounding begins, 90 at the
+very end."""
 REST_JOINTS = np.concatenate(
     [WRIST[None], *(FINGER_POINTS[f][:3] for f in ("index", "middle", "pinky", "ring", "thumb"))]
 )

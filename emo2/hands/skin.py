@@ -12,10 +12,12 @@ import numpy as np
 
 from emo2.hands.chains import Chain, bump, chain, ramp
 from emo2.hands.implicit import FINGER_RADII, TIP_LENGTH
-from emo2.hands.skeleton import FINGERS, NAIL_FOLD, NAIL_TIP_DEGREES, WRIST
+from emo2.hands.skeleton import FINGERS, NAIL_FOLD, WRIST
 
 _NAIL_SIDE = np.deg2rad(55.0)
 """Half the angle around the finger that a nail covers."""
+_NAIL_END_DEGREES = 43.0
+"""Where a nail ends on the rounded tip: 0 where the rounding begins, 90 at the very end."""
 # Lines of the palm as (x, z) at rest: below the fingers, across, around the thumb.
 _PALM_LINES = tuple(
     np.array(line)
@@ -30,10 +32,10 @@ _PALM = np.array([1.10, 0.985, 0.955])
 _KNUCKLE = np.array([0.93, 0.80, 0.75])
 _FINGERTIP = np.array([1.04, 0.89, 0.86])
 _CREASE = np.array([0.80, 0.63, 0.57])
-_NAIL = np.array([1.12, 0.99, 1.00])
-_NAIL_EDGE = np.array([1.32, 1.36, 1.42])
+_NAIL = np.array([1.17, 1.03, 1.05])
+_NAIL_EDGE = np.array([1.42, 1.48, 1.56])
 _NAIL_MOON = np.array([1.18, 1.14, 1.15])
-_NAIL_FOLD_TINT = np.array([0.86, 0.74, 0.70])
+_NAIL_FOLD_TINT = np.array([0.80, 0.65, 0.61])
 
 
 def relief(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -45,10 +47,10 @@ def relief(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
         height -= 0.00038 * on * _flexion_creases(where, finger)
         height -= 0.00022 * on * _knuckle_wrinkles(where, finger)
         nail = _Nail(where, finger)
-        plate = nail.inside * (0.00022 + 0.00012 * np.clip(nail.ahead, 0.0, 1.0))
+        plate = nail.inside * (0.00024 + 0.00022 * np.clip(nail.ahead, 0.0, 1.0) ** 2)
         groove = 0.00042 * nail.border * ramp(nail.ahead, 1.12, 0.92)
         fold = 0.00030 * bump(nail.outside - 0.20, 0.12) * ramp(nail.ahead, 0.95, 0.6)
-        under = 0.00045 * bump(nail.ahead - 1.16, 0.07) * ramp(nail.aside, 0.95, 0.75)
+        under = 0.00050 * bump(nail.ahead - 1.15, 0.07) * ramp(nail.aside, 0.95, 0.75)
         height += on * np.where(where.up > 0.1, plate - groove + fold - under, 0.0)
     return height
 
@@ -98,12 +100,12 @@ class _Nail:
         length = where.starts[3] - where.starts[2]
         tip = TIP_LENGTH * FINGER_RADII[finger][3]
         start = where.starts[2] + NAIL_FOLD[finger] * length
-        end = where.starts[3] - tip + tip * np.deg2rad(NAIL_TIP_DEGREES)
+        end = where.starts[3] - tip + tip * np.deg2rad(_NAIL_END_DEGREES)
         self.aside = np.abs(where.angle) / _NAIL_SIDE
         """0 on the nail's middle line, 1 at its sides."""
         # Both ends are arcs: the fold comes forward at the sides, the free edge falls back.
         sides = np.minimum(self.aside, 1.2) ** 2
-        start, end = start + 0.14 * (end - start) * sides, end - 0.06 * (end - start) * sides
+        start, end = start + 0.15 * (end - start) * sides, end - 0.13 * (end - start) * sides
         self.ahead = (where.along - start) / (end - start)
         """0 where it leaves the skin, 1 at its free edge."""
         self.outside = np.maximum(1.25 * np.abs(self.ahead - 0.5) - 0.625, self.aside - 1.0)

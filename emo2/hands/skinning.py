@@ -19,7 +19,11 @@ def skin_weights(points: np.ndarray, faces: np.ndarray, smoothing: int) -> np.nd
     weights = np.zeros((len(points), NUM_JOINTS))
     chains = {f: chain(points, f) for f in FINGERS}
     nearness = np.stack([chains[f].surface for f in FINGERS[1:]])
-    share = np.exp(-(nearness - nearness.min(axis=0)) / 0.0028)
+    stations = np.stack([chains[f].station for f in FINGERS[1:]])
+    station = np.take_along_axis(stations, nearness.argmin(axis=0)[None], axis=0)[0]
+    # Neighbours share the skin of the web between them, but none beyond it.
+    soft = 0.0004 + 0.0022 * ramp(station, 0.68, 0.42)
+    share = np.exp(-(nearness - nearness.min(axis=0)) / soft)
     thumb = chains["thumb"]
     share = share / share.sum(axis=0) * ramp(thumb.surface - nearness, -0.004, 0.004)
     for f, part in zip(FINGERS[1:], share, strict=True):
@@ -32,6 +36,13 @@ def skin_weights(points: np.ndarray, faces: np.ndarray, smoothing: int) -> np.nd
     weights[:, 0] = np.maximum(0.0, 1.0 - weights[:, 1:].sum(axis=1))
     for _ in range(smoothing):
         weights = 0.5 * weights + 0.5 * _neighbour_mean(weights, faces)
+    for finger in FINGERS[1:]:
+        # Smoothing over the mesh does not carry a neighbour's weight past the web.
+        own = slice(FIRST_JOINT[finger], FIRST_JOINT[finger] + 3)
+        free = (chains[finger].surface < 0.004) & (chains[finger].station > 0.7)
+        kept = weights[free, own]
+        weights[free] = 0.0
+        weights[free, own] = kept
     weights[weights < 1e-3] = 0.0
     return weights / weights.sum(axis=1, keepdims=True)
 

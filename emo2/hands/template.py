@@ -21,6 +21,7 @@ from emo2.hands.correctives import pose_correctives
 from emo2.hands.detail import FILE as DETAIL_FILE
 from emo2.hands.detail import LEVELS
 from emo2.hands.implicit import FOREARM_LENGTH_M, distance
+from emo2.hands.settle import smooth
 from emo2.hands.shape_space import shape_directions
 from emo2.hands.skeleton import PARENTS, REST_JOINTS, WRIST
 from emo2.hands.skinning import joint_regressor, skin_weights
@@ -78,14 +79,14 @@ def build_arm(hand: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The right hand, subdivided, with its forearm as one closed mesh."""
     coarse = hand["v_template"]
     operator, faces = loop_subdivision(hand["f"].astype(np.int64), len(coarse))
-    smooth = operator.astype(np.float64) @ coarse
-    displacement, _, nail = _surface(smooth, faces)
-    smooth = smooth + displacement[:, None] * normals(smooth, faces)
-    vertices, faces = forearm_tube(smooth, faces)
-    added = len(vertices) - len(smooth)
+    fine = operator.astype(np.float64) @ coarse
+    displacement, _, nail = _surface(fine, faces)
+    fine = fine + displacement[:, None] * normals(fine, faces)
+    vertices, faces = forearm_tube(fine, faces)
+    added = len(vertices) - len(fine)
     weights = np.concatenate([operator @ hand["weights"], np.eye(NUM_JOINTS)[[0] * added]])
     shapes = shape_directions(vertices, weights)
-    shapes[: len(smooth)] = np.einsum("vw,wcb->vcb", operator.toarray(), hand["shapedirs"])
+    shapes[: len(fine)] = np.einsum("vw,wcb->vcb", operator.toarray(), hand["shapedirs"])
     behind = (vertices[:, 0] - WRIST[0]) / FOREARM_LENGTH_M
     bend = np.clip((behind * FOREARM_LENGTH_M + 0.016) / 0.046, 0.0, 1.0)
     arrays = {
@@ -130,19 +131,21 @@ def normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return total / np.linalg.norm(total, axis=1, keepdims=True)
 
 
-def _surface(smooth: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _surface(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Height along the normal (V,), albedo (V, 3) and nails (V,) of a subdivided right hand: back
     to the implicit surface, which subdivision smooths, and the skin's own relief on top."""
-    outward, height = normals(smooth, faces), np.zeros(len(smooth))
+    outward, height = normals(points, faces), np.zeros(len(points))
     for _ in range(4):
-        here, step = smooth + height[:, None] * outward, 2e-4 * outward
+        here, step = points + height[:, None] * outward, 2e-4 * outward
         slope = (distance(here + step) - distance(here - step)) / 4e-4
         height -= np.clip(distance(here) / np.maximum(slope, 0.4), -1e-3, 1e-3)
     height = np.clip(height, -7e-4, 7e-4)  # webs, where more would tear in bent hands
-    height *= np.clip((CUT_X - smooth[:, 0]) / 0.004, 0.0, 1.0)
-    skin_points = smooth + height[:, None] * outward
-    height += skin.relief(skin_points, outward)
-    return height, skin.albedo(skin_points, outward), skin.nail_mask(skin_points)
+    height *= np.clip((CUT_X - points[:, 0]) / 0.004, 0.0, 1.0)
+    skin_points = points + height[:, None] * outward
+    # A little smoothing, as what is finer than the mesh would show its triangles.
+    relief = smooth(skin.relief(skin_points, outward)[:, None], faces)[:, 0]
+    albedo = smooth(skin.albedo(skin_points, outward), faces)
+    return height + relief, albedo, skin.nail_mask(skin_points)
 
 
 if __name__ == "__main__":
