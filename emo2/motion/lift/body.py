@@ -39,6 +39,7 @@ ELBOW_DEPTHS_M, ELBOW_MEAN_M, ELBOW_STD_M = np.linspace(-0.26, 0.26, 27), -0.02,
 BONE_STD_M = 0.025
 """How much a person's arm bones differ from the reference body's, at equal shoulders."""
 LEAST_DEPTH_STD_M = 0.03
+BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -112,24 +113,38 @@ def depth_by_arm(track: Track, view: BodyView, hand: int) -> tuple[np.ndarray, n
     seen = track.body_score[:, ELBOWS[hand]] > CONFIDENT
     known = track.hands_score[:, hand, 0] > CONFIDENT
     upper_m, lower_m = _bones(elbow, wrist, seen & known)
-    away = view.camera.distance_m
+    mean, spread = np.empty(track.num_frames), np.empty(track.num_frames)
+    for first in range(0, track.num_frames, BATCH):
+        part = slice(first, first + BATCH)
+        mean[part], spread[part] = _depths(
+            elbow[part], wrist[part], (seen & known)[part], (upper_m, lower_m), view.camera
+        )
+    return gaussian_filter1d(mean, DEPTH_SMOOTHING_S * track.fps, mode="nearest"), spread
+
+
+def _depths(
+    elbow: np.ndarray,
+    wrist: np.ndarray,
+    seen: np.ndarray,
+    bones_m: tuple[float, float],
+    camera: Camera,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread (N,) [m] of the wrist's depth; elbow, wrist (N, 2) metres as they look."""
     elbow_z, wrist_z = ELBOW_DEPTHS_M[:, None], DEPTHS_M
     cost = ((wrist_z - WRIST_M[2]) / DEPTH_STD_M) ** 2
     cost = cost + ((elbow_z - ELBOW_MEAN_M) / ELBOW_STD_M) ** 2  # (E, W)
     # What is nearer than the shoulders is smaller than it looks.
-    elbow_xy = elbow[:, None, None] * (1 - elbow_z / away)[..., None]
-    wrist_xy = wrist[:, None, None] * (1 - wrist_z / away)[..., None]
+    elbow_xy = elbow[:, None, None] * (1 - elbow_z / camera.distance_m)[..., None]
+    wrist_xy = wrist[:, None, None] * (1 - wrist_z / camera.distance_m)[..., None]
     across = ((elbow_xy - SHOULDER_M[:2]) ** 2).sum(-1)
     upper = np.sqrt(across + elbow_z**2)
     lower = np.sqrt(((elbow_xy - wrist_xy) ** 2).sum(-1) + (elbow_z - wrist_z) ** 2)
-    bones = ((upper - upper_m) ** 2 + (lower - lower_m) ** 2) / BONE_STD_M**2
-    cost = cost + np.where((seen & known)[:, None, None], bones, 0.0)
+    bones = ((upper - bones_m[0]) ** 2 + (lower - bones_m[1]) ** 2) / BONE_STD_M**2
+    cost = cost + np.where(seen[:, None, None], bones, 0.0)
     share = np.exp(-0.5 * (cost - cost.min(axis=(1, 2), keepdims=True))).sum(axis=1)
     share /= share.sum(axis=-1, keepdims=True)
     mean = share @ DEPTHS_M
-    spread = np.sqrt(np.maximum(share @ DEPTHS_M**2 - mean**2, LEAST_DEPTH_STD_M**2))
-    smooth_frames = DEPTH_SMOOTHING_S * track.fps
-    return gaussian_filter1d(mean, smooth_frames, mode="nearest"), spread
+    return mean, np.sqrt(np.maximum(share @ DEPTHS_M**2 - mean**2, LEAST_DEPTH_STD_M**2))
 
 
 def _bones(elbow: np.ndarray, wrist: np.ndarray, seen: np.ndarray) -> tuple[float, float]:

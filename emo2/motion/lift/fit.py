@@ -23,7 +23,7 @@ from emo2.motion.lift.frames import fit_frames
 from emo2.motion.lift.measure import FitQuality, fit_quality
 from emo2.motion.lift.size import fit_betas
 from emo2.motion.lift.smooth import smooth
-from emo2.motion.lift.terms import Pose, Sight, bounded, unbounded
+from emo2.motion.lift.terms import Pose, Sight, bounded, joined, unbounded
 from emo2.motion.lift.track import Track
 from emo2.motion.rotations import continuous, from_matrix, mirror, normalise, slerp, to_matrix
 from emo2.types import NUM_HANDS, REFERENCE_SHOULDER_BREADTH_M, HandMotion
@@ -99,7 +99,7 @@ def _fit_hand(sight: Sight, rest_m: np.ndarray, fps: float) -> Pose:
     for first in range(0, max(1, count - OVERLAP_FRAMES), step):
         span = slice(first, min(first + CHUNK_FRAMES, count))
         part = _fit_chunk(sight[span], pose[span], rest_m, fps, noise_px)
-        out = part if out is None else _joined(out, part, len(out.free) - first)
+        out = part if out is None else _faded(out, part, len(out.free) - first)
     return out
 
 
@@ -147,14 +147,12 @@ def _bridge(path: Pose, frames: np.ndarray, count: int) -> Pose:
     return _mixed(path[before], path[after], share)
 
 
-def _joined(first: Pose, second: Pose, overlap: int) -> Pose:
+def _faded(first: Pose, second: Pose, overlap: int) -> Pose:
     """Two stretches that share `overlap` frames, faded from one into the other."""
     share = np.linspace(0.0, 1.0, overlap)
     share = share**2 * (3 - 2 * share)
     middle = _mixed(first[-overlap:], second[:overlap], share)
-    parts = (first[:-overlap], middle, second[overlap:])
-    names = ("place_m", "turn", "free")
-    return Pose(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return joined((first[:-overlap], middle, second[overlap:]))
 
 
 def _mixed(a: Pose, b: Pose, share: np.ndarray) -> Pose:

@@ -14,7 +14,7 @@ import numpy as np
 
 from emo2.hands.shapes import SHAPES
 from emo2.motion.lift.bones import NUM_ANGLES, NUM_UNKNOWNS
-from emo2.motion.lift.terms import Pose, Sight, bounded, quadratic, unbounded
+from emo2.motion.lift.terms import Pose, Sight, bounded, joined, quadratic, unbounded
 
 PALM = np.array([0, 5, 9, 13, 17])
 """The wrist and the four knuckles among the 21 points."""
@@ -23,7 +23,7 @@ TURNS, SHAPES_TRIED = 4, ("relaxed", "fist")
 FIRST_LOOSENESS, FIRST_STEPS = 8.0, 6
 LOOSENESS, STEPS = (3.0, 1.0), (5, 6)
 """A start may be far off: first nothing is taken for a mistake of the detector, then ever more."""
-BATCH = 512
+BATCH, BLOCK = 512, 2048
 FIRST_DAMPING = 1e-2
 TURN_STD_RAD, ANGLE_STD_RAD, DEPTH_STD_M = np.deg2rad(10.0), np.deg2rad(14.0), 0.03
 """How far a hand moves from frame to frame."""
@@ -32,7 +32,12 @@ TURN_STD_RAD, ANGLE_STD_RAD, DEPTH_STD_M = np.deg2rad(10.0), np.deg2rad(14.0), 0
 def fit_frames(sight: Sight, rest_m: np.ndarray, noise_px: float, tolerance: float) -> Pose:
     """Each of N frames fitted for itself from several starts, and the likeliest way through them;
     rest_m (1, 21, 3)."""
-    pose, energy = _fit_starts(sight, rest_m, noise_px, tolerance)
+    parts = [
+        _fit_starts(sight[first : first + BLOCK], rest_m, noise_px, tolerance)
+        for first in range(0, len(sight.weight), BLOCK)
+    ]
+    poses, energies = zip(*parts, strict=True)
+    pose, energy = joined(poses), np.concatenate(energies)
     return pose[_path(pose, energy) + TURNS * np.arange(len(energy))]
 
 
@@ -75,9 +80,7 @@ def refine(
         batch = slice(first, first + BATCH)
         done.append(_refine(sight[batch], pose[batch], rest_m, noise_px, tolerance, steps))
     poses, energies = zip(*done, strict=True)
-    names = ("place_m", "turn", "free")
-    joined = [np.concatenate([getattr(pose, name) for pose in poses]) for name in names]
-    return Pose(*joined), np.concatenate(energies)
+    return joined(poses), np.concatenate(energies)
 
 
 def _refine(sight, pose, rest_m, noise_px, tolerance, steps) -> tuple[Pose, np.ndarray]:

@@ -16,6 +16,7 @@ that no solution leaves them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,6 +82,12 @@ class Pose:
         """The hands after a step (N, 31)."""
         turn = to_matrix(from_axis_angle(step[:, 3:6])) @ self.turn
         return Pose(self.place_m + step[:, :3], turn, self.free + step[:, 6:])
+
+
+def joined(poses: Sequence[Pose]) -> Pose:
+    """Poses one after the other."""
+    names = ("place_m", "turn", "free")
+    return Pose(*(np.concatenate([getattr(pose, name) for pose in poses]) for name in names))
 
 
 def bounded(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
