@@ -38,6 +38,8 @@ format: $(DEV)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.media
 	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.preview
+	$(BIN)/python -m benchmarks.motion
 	$(BIN)/python -m benchmarks.draft --portrait assets/amara.jpg --audio assets/welcome.flac
 
 clean:

@@ -1,8 +1,8 @@
-"""What each step of the main path costs, and the two preview backends side by side in one run.
+"""What each step of the main path costs.
 
     python -m benchmarks.stages
 
-Prints JSON: CPU seconds of this process per second of speech, once warmed up, and ratios.
+Prints JSON: CPU seconds of this process per second of speech, once warmed up.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 
-from emo2.hands.render import available_backend, render_motion
 from emo2.media import load_audio, load_image
 from emo2.pipeline import EMO2Pipeline
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-PREVIEW_FRAMES = 24
 
 
 def cpu_s(work: Callable[[], object]) -> float:
@@ -48,22 +46,6 @@ def main() -> None:
         if name != "gesture":
             list(islice(work(), 2))
         facts[f"{name}_cpu_s_per_s"] = round(cpu_s(work) / speech.duration_s, 3)
-
-    def preview(backend: str) -> Iterable:
-        return render_motion(
-            motion, studio.hand_model, portrait.camera, backend=backend, stop=PREVIEW_FRAMES
-        )
-
-    backends = ["raster"] + (["pyrender"] if available_backend()[0] == "pyrender" else [])
-    for backend in backends:
-        cpu_s(lambda backend=backend: preview(backend))
-    spent = {backend: cpu_s(lambda backend=backend: preview(backend)) for backend in backends}
-    facts |= {
-        f"preview_{backend}_ms_per_frame": round(1000 * seconds / PREVIEW_FRAMES, 1)
-        for backend, seconds in spent.items()
-    }
-    if len(spent) == 2:
-        facts["pyrender_over_raster"] = round(spent["pyrender"] / spent["raster"], 2)
     print(json.dumps(facts))
 
 

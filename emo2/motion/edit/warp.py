@@ -22,7 +22,7 @@ FLOW_STEPS = 32
 NUDGE_SHARE = 0.25
 """A nudge may be this share of its span at most: further, the ends would rush."""
 STROKE_M_S = 0.12
-"""Slower movements are no strokes (as in `emo2.evaluation.beats`)."""
+"""Slower movements are no strokes (as in `emo2.motion.beats`)."""
 STOPPED = 0.1
 """A stroke has stopped where its speed is below this share of its peak."""
 SPEED_SMOOTHING_S = 0.12
