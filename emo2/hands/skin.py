@@ -159,7 +159,7 @@ def _palm_creases(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
             position = np.where(here < away, (k + t) / (len(line) - 1), position)
             away = np.minimum(away, here)
         fade = ramp(position, -0.02, 0.15) * ramp(position, 1.02, 0.75)
-        total = np.maximum(total, bump(away, 0.0013) * fade)
+        total = np.maximum(total, 0.85 * bump(away, 0.0019) * fade)
     for place, strength in ((WRIST[0] + 0.0015, 0.8), (WRIST[0] + 0.0085, 0.5)):
         bend = 12.0 * np.square(points[:, 2] - WRIST[2])
         total = np.maximum(total, strength * bump(points[:, 0] - place - bend, 0.0012))
