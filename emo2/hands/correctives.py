@@ -33,6 +33,9 @@ from emo2.motion.rotations import from_axis_angle, from_matrix, to_axis_angle, t
 from emo2.types import NUM_JOINTS
 
 _RIDGE = 0.02
+# By whether the joint is a finger's base: how much its back gives and what share of lost volume is
+# restored (Skin), and how far skin is pushed out of the other side of a fold [m]. At the base the
+# fold is as deep as the palm: all of it would push the knuckles out at the back.
 _SKIN = {False: (0.25, 1.0), True: (0.06, 0.35)}
 _FOLD_M = {False: 0.02, True: 0.0035}
 _FINE_M, _COARSE_M = 0.0028, 0.0038
