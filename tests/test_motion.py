@@ -11,7 +11,7 @@ from motions import same
 
 from emo2.errors import InputError
 from emo2.motion.edit import mirror, trim
-from emo2.motion.formats import load_npz, save_npz
+from emo2.motion.formats import load_npz, read_motion, save_npz
 from emo2.types import HandMotion
 
 
@@ -107,3 +107,9 @@ def test_trim_keeps_the_span_to_the_bit():
 def test_motion_arrays_are_read_only():
     with pytest.raises(ValueError, match="read-only"):
         random_motion().quaternions[0] = 0
+
+
+def test_a_file_without_suffix_is_no_folder_of_poses(tmp_path):
+    (tmp_path / "notes").write_text("hello")
+    with pytest.raises(InputError, match="must end in one of"):
+        read_motion(tmp_path / "notes")

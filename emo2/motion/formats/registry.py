@@ -132,7 +132,7 @@ def identify(path: str | Path, *, format: str | None = None) -> Format:
         return _named(format, "reader")
     if not path.exists():
         raise InputError("motion", "must be an existing file or folder", path, "Check the path.")
-    suffix = "" if path.is_dir() else path.suffix.lower()
+    suffix = "" if path.is_dir() else path.suffix.lower() or "no suffix"
     fitting = [f for f in FORMATS if f.reader and suffix in f.suffixes]
     for candidate in fitting:
         if candidate.recogniser is None or _load(candidate.recogniser)(path):
