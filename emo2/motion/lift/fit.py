@@ -8,7 +8,7 @@ Distances count in pixels of a picture whose smaller side is 768.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from emo2.hands.limits import clamp_angles
 from emo2.hands.shapes import finger_quaternions
 from emo2.motion.lift.body import WRIST_M, BodyView, depth_by_arm, view_body
-from emo2.motion.lift.bones import MIRROR, NUM_ANGLES, Bones, points
+from emo2.motion.lift.bones import MIRROR, NUM_ANGLES, Bones, hand_points
 from emo2.motion.lift.frames import fit_frames
 from emo2.motion.lift.measure import FitQuality, fit_quality
 from emo2.motion.lift.size import fit_betas
@@ -71,7 +71,7 @@ def _lift(track: Track, hand_model: HandModel | None) -> Lifted:
     betas = np.stack([fit_betas(sights, bones, FRAME_NOISE_PX, TOLERANCE)] * NUM_HANDS)
     rest = bones.shaped(betas)
     poses = [_fit_hand(sights[hand], rest[hand : hand + 1], track.fps) for hand in range(NUM_HANDS)]
-    return _assemble(track, view, weights, rest, betas, poses)
+    return _assemble(track, view, weights, bones, betas, poses)
 
 
 def _sight(track: Track, view: BodyView, weights: np.ndarray, hand: int) -> Sight:
@@ -169,38 +169,36 @@ def _assemble(
     track: Track,
     view: BodyView,
     weights: np.ndarray,
-    rest: np.ndarray,
+    bones: Bones,
     betas: np.ndarray,
     poses: list[Pose],
 ) -> Lifted:
     count = track.num_frames
     quaternions = np.zeros((count, NUM_HANDS, 16, 4))
     places = np.zeros((count, NUM_HANDS, 3))
-    pixels = np.zeros((count, NUM_HANDS, 21, 2))
     for hand, pose in enumerate(poses):
         degrees = clamp_angles(np.rad2deg(bounded(pose.free)[0]).reshape(count, 5, 5))
         quaternions[:, hand] = finger_quaternions(degrees, hand)
         wrist = from_matrix(pose.turn)
         quaternions[:, hand, 0] = mirror(wrist) if hand else wrist
         places[:, hand] = pose.place_m * MIRROR**hand
-        angles = np.deg2rad(degrees).reshape(count, NUM_ANGLES)
-        placed, _ = points(rest[hand : hand + 1], pose.place_m, pose.turn, angles)
-        shift = (view.origin_px - view.camera.origin_px)[:, None]
-        pixels[:, hand] = view.camera.project(placed * MIRROR**hand) + shift
-    visible = _visible(track, weights.any(-1), pixels)
-    quality = fit_quality(track, pixels)
     motion = HandMotion(
         quaternions=continuous(normalise(quaternions)),
         translation_m=places,
-        visible=visible,
+        visible=np.ones((count, NUM_HANDS), dtype=bool),
         betas=betas,
         fps=track.fps,
-        meta={
-            "shoulder_breadth_m": REFERENCE_SHOULDER_BREADTH_M,
-            "camera": asdict(view.camera),
-            "lift": quality.facts(),
-        },
     )
+    walked = (view.origin_px - view.camera.origin_px)[:, None, None]
+    pixels = view.camera.project(hand_points(bones, motion, slice(None))) + walked
+    visible = _visible(track, weights.any(-1), pixels)
+    quality = fit_quality(track, pixels)
+    meta = {
+        "shoulder_breadth_m": REFERENCE_SHOULDER_BREADTH_M,
+        "camera": asdict(view.camera),
+        "lift": quality.facts(),
+    }
+    motion = replace(motion, visible=visible, meta=meta)
     return Lifted(motion, quality, view, pixels)
 
 
