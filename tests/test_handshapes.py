@@ -23,7 +23,8 @@ from emo2.hands.limits import (
     finger_angles,
 )
 from emo2.hands.model import HandModel
-from emo2.hands.recipes import RECIPES, cook, write
+from emo2.hands.poses import RECIPES
+from emo2.hands.recipes import cook, write
 from emo2.hands.shapes import LABELS, SHAPES, finger_quaternions, first_joint_axes, handshape
 from emo2.hands.skeleton import FINGERS, FIRST_JOINT, LEFT, RIGHT, finger_axes
 from emo2.motion.rotations import angle_between, from_axis_angle, mirror, multiply, normalise

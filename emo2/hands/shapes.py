@@ -10,7 +10,12 @@ ring, pinky. Columns:
     middle  flexion of the second joint (PIP; MCP of the thumb)
     tip     flexion of the third joint (DIP; IP of the thumb)
 
-Tables mix linearly: `0.3 * SHAPES["fist"] + 0.7 * SHAPES["relaxed"]` is a loose hand. All zero is
+Counting is the western way with the index first: one = index, two = index and middle, three = those
+and the ring finger, the thumb holding the others down; four = all but the thumb; five = all.
+
+Most tables were solved so that fingers touch and do not cross (`emo2.hands.recipes`).
+`emo2.hands.blending.blend` goes from one to another without a thumb through the fingers. Tables
+also mix linearly: `0.3 * SHAPES["fist"] + 0.7 * SHAPES["relaxed"]` is a loose hand. All zero is
 the flat hand.
 """
 
