@@ -178,7 +178,7 @@ def test_strokes_stop_at_accents():
 
 
 def test_corpus_is_what_its_seed_says(corpus, monkeypatch):
-    monkeypatch.setattr(corpora, "speak", lambda rng, seconds: syllables(rng, seconds)[0])
+    monkeypatch.setattr(corpora, "speak", lambda rng, seconds, real: syllables(rng, seconds)[0])
     clip = corpora.make_clip(3, 0, DURATION_S)
     assert np.array_equal(clip[0], corpus.audio[3])
     assert np.array_equal(clip[1], corpus.channels[3])

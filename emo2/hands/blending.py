@@ -38,21 +38,24 @@ def blend(start: np.ndarray, end: np.ndarray, fraction: np.ndarray | float) -> n
     return np.where(share <= 0.0, start, np.where(share >= 1.0, end, table))
 
 
-def _detour(start: np.ndarray, end: np.ndarray) -> float:
-    """0..1: how far the thumb has to go out of the way."""
+def _detour(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(..., 1, 1) in 0..1: how far the thumb has to go out of the way."""
     turn = end - start
-    way = max(np.abs(turn[1:, 2:4].sum(axis=1)).max(), 1.5 * np.abs(turn[0]).max())
-    return max(_covering(start), _covering(end)) * min(way / _MOVED_DEG, 1.0)
+    bent = np.abs(turn[..., 1:, 2:4].sum(axis=-1)).max(axis=-1)
+    way = np.maximum(bent, 1.5 * np.abs(turn[..., 0, :]).max(axis=-1))
+    covering = np.maximum(_covering(start), _covering(end))
+    return (covering * np.minimum(way / _MOVED_DEG, 1.0))[..., None, None]
 
 
-def _covering(angles: np.ndarray) -> float:
-    """0..1: whether the thumb lies over curled fingers, or in the palm."""
-    opposed = _ramp(angles[0, 0], _OPPOSED_DEG)
-    return opposed * _ramp(max(angles[1:, 3].max(), angles[0, 3:].sum()), _CURLED_DEG)
+def _covering(angles: np.ndarray) -> np.ndarray:
+    """(...) in 0..1: whether the thumb lies over curled fingers, or in the palm."""
+    opposed = _ramp(angles[..., 0, 0], _OPPOSED_DEG)
+    curled = np.maximum(angles[..., 1:, 3].max(axis=-1), angles[..., 0, 3:].sum(axis=-1))
+    return opposed * _ramp(curled, _CURLED_DEG)
 
 
-def _ramp(value: float, edges: tuple[float, float]) -> float:
-    return float(np.clip((value - edges[0]) / (edges[1] - edges[0]), 0.0, 1.0))
+def _ramp(value: np.ndarray, edges: tuple[float, float]) -> np.ndarray:
+    return np.clip((value - edges[0]) / (edges[1] - edges[0]), 0.0, 1.0)
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:
