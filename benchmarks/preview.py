@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from emo2.features.onsets import speech_beats
+from emo2.hands.preview.strip import BeatStrip
 from emo2.hands.render import available_backend, render_motion
-from emo2.hands.strip import BeatStrip
 from emo2.media import load_audio
 from emo2.motion.edit import trim
 from emo2.pipeline import EMO2Pipeline

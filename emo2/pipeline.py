@@ -168,8 +168,8 @@ class EMO2Pipeline:
         `trails` draws where the wrists were, `ghost` also where they will be. `strip` adds a band
         below each frame: the hands' speeds against the onsets of `audio`.
         """
+        from emo2.hands.preview.strip import BeatStrip
         from emo2.hands.render import render_motion
-        from emo2.hands.strip import BeatStrip
 
         camera = portrait.camera if portrait else stage_camera(self.max_side_px)
         frames = render_motion(
@@ -197,8 +197,8 @@ class EMO2Pipeline:
         on_step: OnStep | None = None,
     ):
         """The moments at which strokes end on one labelled page, the timeline below:
-        `emo2.hands.contact_sheet.ContactSheet`."""
-        from emo2.hands.contact_sheet import contact_sheet
+        `emo2.hands.preview.contact_sheet.ContactSheet`."""
+        from emo2.hands.preview.contact_sheet import contact_sheet
 
         return contact_sheet(
             motion,
@@ -214,7 +214,7 @@ class EMO2Pipeline:
         )
 
     def beats(self, audio: AudioClip | None):
-        """What a preview draws of a recording, `emo2.hands.timeline.Beats`; nothing of None."""
+        """What a preview draws of a recording: `emo2.hands.preview.timeline.Beats`, or None."""
         from emo2.features.onsets import speech_beats
 
         return speech_beats(audio) if audio is not None else None

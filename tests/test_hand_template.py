@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from emo2.hands import skin
 from emo2.hands.arm import ArmModel
-from emo2.hands.chains import chain
 from emo2.hands.cuffs import Cuffs
 from emo2.hands.detail import HandDetail
-from emo2.hands.flesh import Flesh
-from emo2.hands.implicit import distance
-from emo2.hands.remesh import border_loops
-from emo2.hands.settle import Skin
-from emo2.hands.shape_space import SHAPE_NAMES
+from emo2.hands.free_hand import skin
+from emo2.hands.free_hand.chains import chain
+from emo2.hands.free_hand.flesh import Flesh
+from emo2.hands.free_hand.implicit import distance
+from emo2.hands.free_hand.remesh import border_loops
+from emo2.hands.free_hand.settle import Skin
+from emo2.hands.free_hand.shape_space import SHAPE_NAMES
 from emo2.hands.shapes import finger_quaternions, wrist_rotation
 from emo2.hands.skeleton import (
     FINGER_POINTS,
@@ -187,7 +187,7 @@ def test_the_left_hand_is_the_mirror_image_to_the_bit():
 
 
 def test_the_cheap_stages_of_the_build_are_deterministic(hand):
-    from emo2.hands.topology import finger_rings
+    from emo2.hands.free_hand.topology import finger_rings
 
     first, again = finger_rings("index")[1], finger_rings("index")[1]
     np.testing.assert_array_equal(first, again)

@@ -12,19 +12,19 @@ import pytest
 
 from emo2.errors import InputError
 from emo2.guidance.maps import draw_guidance
-from emo2.hands.contact_sheet import WIDTH_PX, choose_frames, contact_sheet
 from emo2.hands.cuffs import Cuffs
 from emo2.hands.detail import HandDetail
 from emo2.hands.model import HandModel
 from emo2.hands.occlusion import openness
 from emo2.hands.opengl import OpenGLRenderer
+from emo2.hands.preview.contact_sheet import WIDTH_PX, choose_frames, contact_sheet
+from emo2.hands.preview.strip import BeatStrip
+from emo2.hands.preview.timeline import Beats, Timeline
+from emo2.hands.preview.trails import SPAN_S, WIDTH_M, draw_trails
 from emo2.hands.raster import rasterise, to_pixels
 from emo2.hands.render import CHUNK_FRAMES, available_backend, render_motion
 from emo2.hands.shading import SKIN_SHEEN, glsl_constants, shade
 from emo2.hands.shapes import SHAPES, finger_quaternions, handshape, wrist_rotation
-from emo2.hands.strip import BeatStrip
-from emo2.hands.timeline import Beats, Timeline
-from emo2.hands.trails import SPAN_S, WIDTH_M, draw_trails
 from emo2.types import NUM_HANDS, Camera, HandMotion, Portrait
 
 HANDS = Path(__file__).parents[1] / "checkpoints" / "demo" / "hands"

@@ -17,7 +17,7 @@ from emo2.draft.head_mesh import smoothstep
 from emo2.draft.plate import Plate
 from emo2.draft.tone import NO_SLEEVE, arm_joins, hand_tone
 from emo2.hands.arm import ArmModel
-from emo2.hands.implicit import FOREARM_LENGTH_M
+from emo2.hands.free_hand.implicit import FOREARM_LENGTH_M
 from emo2.hands.model import HandModel
 from emo2.types import NUM_BETAS, NUM_HANDS, NUM_JOINTS, HandMotion, Portrait
 

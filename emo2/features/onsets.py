@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from emo2.hands.timeline import Beats
+from emo2.hands.preview.timeline import Beats
 from emo2.types import AudioClip
 
 RATE_HZ = 100

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix
 
 from emo2.errors import MissingCheckpoint
-from emo2.hands.implicit import FOREARM_LENGTH_M
+from emo2.hands.free_hand.implicit import FOREARM_LENGTH_M
 from emo2.hands.skeleton import LEFT, PARENTS
 from emo2.motion.rotations import mirror, to_matrix
 from emo2.types import NUM_HANDS, NUM_JOINTS, REFERENCE_SHOULDER_BREADTH_M, HandMotion

@@ -21,11 +21,11 @@ from emo2.hands.detail import HandDetail
 from emo2.hands.model import HandModel
 from emo2.hands.occlusion import darken_crevices
 from emo2.hands.opengl import OpenGLError, OpenGLRenderer
+from emo2.hands.preview.stage import Window, lay_over, lay_shadow, stage
+from emo2.hands.preview.timeline import HAND_RGB
+from emo2.hands.preview.trails import Trails, draw_trails, lay_trails
 from emo2.hands.raster import rasterise, to_pixels, vertex_normals
 from emo2.hands.shading import SKIN_SHEEN, shade
-from emo2.hands.stage import Window, lay_over, lay_shadow, stage
-from emo2.hands.timeline import HAND_RGB
-from emo2.hands.trails import Trails, draw_trails, lay_trails
 from emo2.types import NUM_HANDS, Camera, Frame, HandMotion
 
 BACKENDS = ("auto", "pyrender", "raster")

@@ -4,8 +4,8 @@ MANO_RIGHT.npz, detail.safetensors, arm.safetensors.
 The first two hold MANO's arrays under MANO's names (778 vertices, 1538 faces, 16 joints, open at
 the wrist), so that unmodified `smplx.MANO(folder, ext="npz")` loads them. The third is what the
 subdivided hand adds to them (detail.py), the fourth the subdivided right hand with a forearm, for
-the draft renderer (arm.py). All come from one implicit surface (implicit.py); nothing in them stems
-from MANO's data. Needs scikit-image; takes under a minute; the same bytes every time.
+the draft renderer (arm.py). All come from one implicit surface (free_hand/implicit.py); nothing in
+them stems from MANO's data. Needs scikit-image; takes under a minute; the same bytes every time.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from emo2.hands import skin
-from emo2.hands.correctives import pose_correctives
 from emo2.hands.detail import FILE as DETAIL_FILE
 from emo2.hands.detail import LEVELS
-from emo2.hands.implicit import FOREARM_LENGTH_M, distance
-from emo2.hands.settle import smooth
-from emo2.hands.shape_space import shape_directions
+from emo2.hands.free_hand import skin
+from emo2.hands.free_hand.correctives import pose_correctives
+from emo2.hands.free_hand.implicit import FOREARM_LENGTH_M, distance
+from emo2.hands.free_hand.settle import smooth
+from emo2.hands.free_hand.shape_space import shape_directions
+from emo2.hands.free_hand.skinning import joint_regressor, skin_weights
+from emo2.hands.free_hand.topology import CUT_X, build_mesh, forearm_tube
 from emo2.hands.skeleton import PARENTS, REST_JOINTS, WRIST
-from emo2.hands.skinning import joint_regressor, skin_weights
 from emo2.hands.subdivision import loop_subdivision
-from emo2.hands.topology import CUT_X, build_mesh, forearm_tube
 from emo2.types import NUM_JOINTS
 
 MIRROR = np.array([-1.0, 1.0, 1.0])

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from emo2.hands.lettering import Rgb, write
+from emo2.hands.preview.lettering import Rgb, write
 from emo2.motion.beats import wrist_speed
 from emo2.motion.edit.span import HANDS, Span
 from emo2.motion.edit.warp import apexes

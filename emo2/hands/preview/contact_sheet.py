@@ -17,10 +17,18 @@ import numpy as np
 
 from emo2.errors import InputError
 from emo2.hands.detail import HandDetail
-from emo2.hands.lettering import clock, write
 from emo2.hands.model import HandModel
+from emo2.hands.preview.lettering import clock, write
+from emo2.hands.preview.timeline import (
+    GROUND_RGB,
+    HAND_RGB,
+    ONSET_RGB,
+    TEXT_RGB,
+    Beats,
+    Timeline,
+    draw_dot,
+)
 from emo2.hands.render import render_motion
-from emo2.hands.timeline import GROUND_RGB, HAND_RGB, ONSET_RGB, TEXT_RGB, Beats, Timeline, draw_dot
 from emo2.types import Camera, Frame, HandMotion, Progress
 
 WIDTH_PX = 1600

@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from emo2.hands.chains import Chain, chain, ramp
-from emo2.hands.flesh import Flesh
-from emo2.hands.implicit import FINGER_RADII, distance, finger_distance
-from emo2.hands.settle import Fold, Skin, smooth
+from emo2.hands.free_hand.chains import Chain, chain, ramp
+from emo2.hands.free_hand.flesh import Flesh
+from emo2.hands.free_hand.implicit import FINGER_RADII, distance, finger_distance
+from emo2.hands.free_hand.settle import Fold, Skin, smooth
 from emo2.hands.shapes import finger_quaternions
 from emo2.hands.skeleton import (
     FINGER_POINTS,

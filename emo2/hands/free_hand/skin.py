@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from emo2.hands.chains import Chain, bump, chain, ramp
-from emo2.hands.implicit import FINGER_RADII, TIP_LENGTH
+from emo2.hands.free_hand.chains import Chain, bump, chain, ramp
+from emo2.hands.free_hand.implicit import FINGER_RADII, TIP_LENGTH
 from emo2.hands.skeleton import FINGERS, NAIL_FOLD, WRIST
 
 _NAIL_SIDE = np.deg2rad(55.0)

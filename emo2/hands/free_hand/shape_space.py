@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emo2.hands.chains import Chain, bump, chain, ramp
+from emo2.hands.free_hand.chains import Chain, bump, chain, ramp
 from emo2.hands.skeleton import FINGER_POINTS, FINGERS, FIRST_JOINT, WRIST, finger_axes
 from emo2.types import NUM_BETAS
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from emo2.hands.lettering import clock, write
-from emo2.hands.timeline import (
+from emo2.hands.preview.lettering import clock, write
+from emo2.hands.preview.timeline import (
     GROUND_RGB,
     HAND_RGB,
     ONSET_RGB,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import nnls
 
-from emo2.hands.chains import Chain, chain, ramp
+from emo2.hands.free_hand.chains import Chain, chain, ramp
 from emo2.hands.skeleton import FINGERS, FIRST_JOINT, REST_JOINTS
 from emo2.types import NUM_JOINTS
 

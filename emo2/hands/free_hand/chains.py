@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emo2.hands.implicit import FINGER_RADII, TIP_LENGTH, finger_distance
+from emo2.hands.free_hand.implicit import FINGER_RADII, TIP_LENGTH, finger_distance
 from emo2.hands.skeleton import FINGER_POINTS, finger_axes
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emo2.hands.chains import ramp
-from emo2.hands.remesh import border_loops
+from emo2.hands.free_hand.chains import ramp
+from emo2.hands.free_hand.remesh import border_loops
 
 SKIN_STIFFNESS = 2.0
 """How much more neighbouring skin minds moving apart than moving."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from emo2.hands.implicit import (
+from emo2.hands.free_hand.implicit import (
     FINGER_RADII,
     FOREARM_LENGTH_M,
     TIP_LENGTH,
     distance,
     finger_distance,
 )
-from emo2.hands.remesh import border_loops, project, remesh, without_pinches
+from emo2.hands.free_hand.remesh import border_loops, project, remesh, without_pinches
 from emo2.hands.skeleton import (
     FINGER_POINTS,
     FINGERS,
