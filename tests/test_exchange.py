@@ -91,6 +91,20 @@ def test_what_cannot_be_used_is_refused_in_words(studio, tmp_path):
         take_away(hands, "exe", session, pipeline)
 
 
+def test_a_damaged_zip_is_refused_wherever_it_is_damaged(studio, tmp_path):
+    pipeline, session, hands = studio
+    whole = take_away(hands, "echomimic", session, pipeline).read_bytes()
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        data = bytearray(whole)
+        at = int(rng.integers(0, len(data) - 64))
+        data[at : at + 64] = rng.bytes(64)
+        path = tmp_path / f"{number}.zip"
+        path.write_bytes(data)
+        with pytest.raises(InputError):
+            bring(path, Limits(), session, pipeline)
+
+
 def test_a_zip_unpacks_nothing_outside_and_no_bomb(studio, tmp_path):
     pipeline, session, _ = studio
     climbing = tmp_path / "climbing.zip"

@@ -35,7 +35,6 @@ POWER = 2.4
 """2 would be an ellipse; a chest is flatter in front."""
 LOWEST_M, HIGHEST_M = _COLUMNS[0, 0], _COLUMNS[-1, 0]
 FACE_M = np.array([0.0, 0.215, 0.10])
-FACE_HALF_M = np.array([0.072, 0.095])
 MOUTH_M = np.array([0.0, 0.165, 0.115])
 _PARTS = ((0.105, "head"), (0.02, "neck"), (-0.20, "chest"), (-np.inf, "belly"))
 

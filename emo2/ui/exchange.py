@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import zipfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,14 @@ EXPORTS = {
     "bvh": "Motion capture (.bvh)",
     "echomimic": "EchoMimicV2 poses (.zip)",
 }
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    FileExistsError,  # two files of one name
+    NotImplementedError,  # a compression that zipfile cannot read
+    RuntimeError,  # a password
+)
 UPLOADS = sorted({s for f in FORMATS if f.reader for s in f.suffixes if s} | {".zip"})
 
 
@@ -103,7 +112,7 @@ def _unpack(path: Path, folder: Path) -> Path:
                 target = folder / Path(member.filename).name
                 with archive.open(member) as source, target.open("xb") as file:
                     shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, FileExistsError, NotImplementedError, RuntimeError) as error:
+    except _BROKEN as error:
         raise InputError(
             "motion",
             "must be a .zip with one folder of poses, 0.npy onwards",

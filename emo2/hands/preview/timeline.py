@@ -23,7 +23,6 @@ from emo2.types import NUM_HANDS, HandMotion
 HAND_RGB = ((74, 160, 240), (248, 124, 72))
 """Display colours of the left and the right hand: trails, curves, marks."""
 GROUND_RGB = (20, 22, 28)
-GRID_RGB = (46, 50, 60)
 SOUND_RGB = (104, 112, 128)
 ONSET_RGB = (255, 214, 130)
 TEXT_RGB = (168, 174, 186)
