@@ -23,6 +23,8 @@ from emo2.types import REFERENCE_SHOULDER_BREADTH_M
 SHOULDER_M = np.array([REFERENCE_SHOULDER_BREADTH_M / 2, 0.0, 0.0])
 UPPER_ARM_M = 0.30
 FOREARM_M = 0.26
+ELBOW_RANGE_M = (0.08, 0.985 * (UPPER_ARM_M + FOREARM_M))
+"""From shoulder to wrist: an elbow neither folds flat nor locks straight."""
 POLE = np.array([0.65, -1.0, -0.45])
 """Elbows hang down, outward and a little back."""
 MAX_BEND_RAD = np.deg2rad(55.0)
@@ -42,7 +44,7 @@ def elbow(wrist_m: np.ndarray) -> np.ndarray:
     reach = wrist_m - SHOULDER_M
     distance = np.linalg.norm(reach, axis=-1, keepdims=True)
     axis = reach / np.maximum(distance, 1e-9)
-    distance = np.clip(distance, 0.08, 0.985 * (UPPER_ARM_M + FOREARM_M))
+    distance = np.clip(distance, *ELBOW_RANGE_M)
     along = (UPPER_ARM_M**2 - FOREARM_M**2 + distance**2) / (2 * distance)
     away = np.sqrt(np.maximum(UPPER_ARM_M**2 - along**2, 0.0))
     side = POLE - axis * (POLE * axis).sum(-1, keepdims=True)

@@ -2,7 +2,8 @@
 3.1 and Fig. 2).
 
 Letters: `B` batch, `F` = K + N frames (K context frames, then N new ones), `L` look-ahead frames of
-audio, `C` = 198 motion channels, `A` audio width, `D` width, `P` frames per token, `S` styles.
+audio, `C` motion channels (198 of end effectors), `A` audio width, `D` width, `P` frames per token,
+`S` styles.
 
 The paper leaves open the style labels, the scale of *speed*, the offset's size and the block's
 order; what is here is ours. Beyond the paper: a keep-mask, so that one network generates,
@@ -19,7 +20,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from emo2.stage1.representation import CHANNELS_PER_HAND, NUM_CHANNELS, NUM_PARTS
+from emo2.stage1.representation import NUM_PARTS, REPRESENTATIONS, Representation
 from emo2.types import NUM_HANDS
 
 KEEP_CHANNELS = NUM_HANDS * NUM_PARTS
@@ -41,6 +42,8 @@ class MotionDiT(ModelMixin, ConfigMixin):
             of the corpus.
         style_speeds: for each style, the share (0..1) at which its own median lies.
         rest_m: (2, 3) where the wrists rest in the corpus, metres: the default offset.
+        representation: what the channels are, a name in `REPRESENTATIONS`: "hands", end effectors
+            as in the paper, or "arms", whole arms.
     """
 
     @register_to_config
@@ -63,15 +66,17 @@ class MotionDiT(ModelMixin, ConfigMixin):
             (0.14, -0.33, 0.16),
             (-0.14, -0.33, 0.16),
         ),
+        representation: str = "hands",
     ) -> None:
         super().__init__()
         if num_frames % patch_size or num_context_frames % patch_size:
             raise ValueError(f"num_frames and num_context_frames must be multiples of {patch_size}")
-        self.register_buffer("channel_mean", torch.zeros(NUM_CHANNELS))
-        self.register_buffer("channel_std", torch.ones(NUM_CHANNELS))
+        channels = REPRESENTATIONS[representation].num_channels
+        self.register_buffer("channel_mean", torch.zeros(channels))
+        self.register_buffer("channel_std", torch.ones(channels))
 
-        self.motion_in = nn.Linear(patch_size * (NUM_CHANNELS + KEEP_CHANNELS), width)
-        self.hand_mask = nn.Parameter(torch.zeros(NUM_HANDS, CHANNELS_PER_HAND))
+        self.motion_in = nn.Linear(patch_size * (channels + KEEP_CHANNELS), width)
+        self.hand_mask = nn.Parameter(torch.zeros(NUM_HANDS, channels // NUM_HANDS))
         self.context_token = nn.Parameter(0.02 * torch.randn(width))
         self.no_context_token = nn.Parameter(0.02 * torch.randn(width))
 
@@ -93,15 +98,20 @@ class MotionDiT(ModelMixin, ConfigMixin):
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))  # AdaLN-single
         self.blocks = nn.ModuleList(Block(width, num_heads, mlp_ratio) for _ in range(num_layers))
         self.final = nn.Parameter(torch.randn(2, width) / width**0.5)
-        self.motion_out = nn.Linear(width, patch_size * NUM_CHANNELS)
-        self.smooth_in = nn.Conv1d(NUM_CHANNELS, width // 2, 5, padding=2)
-        self.smooth_out = nn.Conv1d(width // 2, NUM_CHANNELS, 5, padding=2)
+        self.motion_out = nn.Linear(width, patch_size * channels)
+        self.smooth_in = nn.Conv1d(channels, width // 2, 5, padding=2)
+        self.smooth_out = nn.Conv1d(width // 2, channels, 5, padding=2)
         for layer in (self.motion_out, self.smooth_out):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
+    @property
+    def representation(self) -> Representation:
+        """What the channels mean."""
+        return REPRESENTATIONS[self.config.representation]
+
     def normalise(self, channels: Tensor) -> Tensor:
-        """Channels of `representation` (..., 198) to what the network sees: zero mean, unit
+        """Channels of `representation` (..., C) to what the network sees: zero mean, unit
         variance."""
         return (channels - self.channel_mean) / self.channel_std
 
