@@ -23,15 +23,7 @@ from emo2.motion.rotations import continuous
 from emo2.stage1.keeping import Keep, put_back
 from emo2.stage1.long_audio import Window, calm, cross_fade, windows
 from emo2.stage1.motion_dit import MotionDiT
-from emo2.stage1.representation import (
-    CHANNELS_PER_HAND,
-    NUM_CHANNELS,
-    NUM_SLOTS,
-    expand_slots,
-    from_channels,
-    pool_parts,
-    to_channels,
-)
+from emo2.stage1.representation import NUM_SLOTS, Representation, pool_parts
 from emo2.types import (
     NUM_BETAS,
     NUM_HANDS,
@@ -99,6 +91,11 @@ class Stage1Pipeline(DiffusionPipeline):
         """Frames per second of audio features and motion."""
         return self.motion_dit.config.fps
 
+    @property
+    def representation(self) -> Representation:
+        """What the network's channels mean."""
+        return self.motion_dit.representation
+
     @torch.no_grad()
     def __call__(
         self,
@@ -148,7 +145,7 @@ class Stage1Pipeline(DiffusionPipeline):
         )
         generator = torch.Generator("cpu").manual_seed(seed)
         condition = self._condition(weights, speed, rest_m)
-        channels = np.zeros((features.num_frames, NUM_CHANNELS), dtype=np.float32)
+        channels = np.zeros((features.num_frames, self.representation.num_channels), np.float32)
         given, slots = self._given(keep, features.num_frames)
         for index, window in enumerate(plan):
             new = self._window(
@@ -249,11 +246,13 @@ class Stage1Pipeline(DiffusionPipeline):
         }
 
     def _given(self, keep: Keep | None, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """Kept values (T, 198), normalised, and the mask (T, 2, 17)."""
+        """Kept values (T, C), normalised, and the mask (T, 2, 17)."""
+        written = self.representation
         if keep is None:
             shape = (num_frames, NUM_HANDS, NUM_SLOTS)
-            return np.zeros((num_frames, NUM_CHANNELS), np.float32), np.zeros(shape, dtype=bool)
-        channels = to_channels(keep.motion.quaternions, keep.motion.translation_m)
+            nothing = np.zeros((num_frames, written.num_channels), np.float32)
+            return nothing, np.zeros(shape, dtype=bool)
+        channels = written.to_channels(keep.motion.quaternions, keep.motion.translation_m)
         return self.motion_dit.normalise(self._tensor(channels)).cpu().numpy(), keep.mask
 
     # 2. One window
@@ -271,16 +270,16 @@ class Stage1Pipeline(DiffusionPipeline):
         generator: torch.Generator,
         report,
     ) -> np.ndarray:
-        """Denoise one window: (K + N, 198) normalised, context frames first."""
-        config = self.motion_dit.config
+        """Denoise one window: (K + N, C) normalised, context frames first."""
+        config, width = self.motion_dit.config, self.representation.num_channels
         size, num_context = config.num_frames, config.num_context_frames
         rows = slice(window.start, window.stop)
         mask = np.zeros((size, NUM_HANDS, NUM_SLOTS), dtype=bool)
         mask[: window.stop - window.start] = slots[rows]
-        kept = self._tensor(expand_slots(mask)[None]).bool()
-        values = torch.zeros(1, size, NUM_CHANNELS, device=self.device)
+        kept = self._tensor(self.representation.expand_slots(mask)[None]).bool()
+        values = torch.zeros(1, size, width, device=self.device)
         values[0, : window.stop - window.start] = self._tensor(given[rows])
-        context = np.zeros((1, num_context, NUM_CHANNELS), dtype=np.float32)
+        context = np.zeros((1, num_context, width), dtype=np.float32)
         if window.start:
             past = channels[max(0, window.start - num_context) : window.start]
             context[0] = np.pad(past, ((num_context - len(past), 0), (0, 0)), mode="edge")
@@ -296,7 +295,7 @@ class Stage1Pipeline(DiffusionPipeline):
             "keep": self._tensor(pool_parts(mask)[None]),
         }
         self.scheduler.set_timesteps(steps, device=self.device)
-        noise = torch.randn(1, size, NUM_CHANNELS, generator=generator).to(self.device)
+        noise = torch.randn(1, size, width, generator=generator).to(self.device)
         sample = noise * self.scheduler.init_noise_sigma
         for done, timestep in enumerate(self.scheduler.timesteps, start=1):
             sample = torch.where(kept, values, sample)
@@ -332,12 +331,12 @@ class Stage1Pipeline(DiffusionPipeline):
     # 3. From channels to a motion
 
     def _finish(self, channels: np.ndarray, keep: Keep | None) -> tuple[np.ndarray, np.ndarray]:
-        """Channels (T, 198) to quaternions and translation, smooth, limited, kept values back."""
+        """Channels (T, C) to quaternions and translation, smooth, limited, kept values back."""
         channels = self.motion_dit.denormalise(self._tensor(channels)).cpu().numpy()
-        hands = channels.reshape(-1, NUM_HANDS, CHANNELS_PER_HAND)
-        for hand in range(NUM_HANDS):
-            hands[:, hand] = calm(hands[:, hand], hands[:, hand, :3], self.fps)
-        quaternions, translation_m = from_channels(hands.reshape(-1, NUM_CHANNELS))
+        places_m = self.representation.places_m(channels)
+        hands = np.split(channels, NUM_HANDS, axis=1)
+        hands = [calm(hands[hand], places_m[:, hand], self.fps) for hand in range(NUM_HANDS)]
+        quaternions, translation_m = self.representation.from_channels(np.concatenate(hands, 1))
         quaternions, translation_m = limit(quaternions, translation_m)
         quaternions = continuous(quaternions).astype(np.float32)
         translation_m = translation_m.astype(np.float32)
