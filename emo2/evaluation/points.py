@@ -1,0 +1,33 @@
+"""The points of a motion that measures look at: wrists, fingertips, all joints."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emo2.motion.capsules import Anatomy
+from emo2.types import NUM_HANDS, NUM_JOINTS, HandMotion
+
+TRACKED = (0, *range(NUM_JOINTS, NUM_JOINTS + 5))
+"""Of a hand's 21 joints: the wrist and the five fingertips."""
+NUM_TRACKED = NUM_HANDS * len(TRACKED)
+
+
+def joints_m(motion: HandMotion) -> np.ndarray:
+    """(T, 2, 21, 3) metres: MANO's 16 joints and five tips, of the free hand.
+
+    By forward kinematics alone, so that minutes take a second. All motions are measured on the same
+    hands, whatever their betas.
+    """
+    return Anatomy.of(motion).joints(motion.quaternions, motion.translation_m)
+
+
+def tracked(joints: np.ndarray) -> np.ndarray:
+    """Wrists and fingertips (T, 12, 3) of joints (T, 2, 21, 3)."""
+    return joints[:, :, TRACKED].reshape(len(joints), NUM_TRACKED, 3)
+
+
+def speeds(points: np.ndarray, fps: float) -> np.ndarray:
+    """Metres per second (T, P) of points (T, P, 3), by centred differences."""
+    if len(points) < 2:
+        return np.zeros(points.shape[:2])
+    return np.linalg.norm(np.gradient(points.astype(np.float64), axis=0), axis=-1) * fps
