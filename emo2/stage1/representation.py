@@ -85,7 +85,9 @@ class Representation:
 
     def rewrite(self, channels: np.ndarray, source: Representation) -> np.ndarray:
         """Channels of another representation (..., C') -> (..., C) float32. Fingers stay as they
-        are."""
+        are; so does everything where both are the same."""
+        if source is self:
+            return channels
         hands = source._hands(channels)
         arm, wrist, fingers = np.split(
             hands, [source.arm_channels, source.arm_channels + 6], axis=-1

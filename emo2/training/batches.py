@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from emo2.features.audio import AudioEncoder
-from emo2.stage1.representation import NUM_CHANNELS, NUM_PARTS, NUM_SLOTS, expand_slots, pool_parts
+from emo2.stage1.representation import (
+    HANDS,
+    NUM_PARTS,
+    NUM_SLOTS,
+    REPRESENTATIONS,
+    pool_parts,
+    swap_hands,
+)
 from emo2.training.config import GestureConfig
 from emo2.training.corpus import Corpus
 from emo2.training.voices import record
@@ -39,7 +46,7 @@ class Batch:
     audio_mask: Tensor
     """(A, K + N + L) bool: frames inside the clip."""
     frames: Tensor
-    """(B, K + N, 198) channels, not normalised."""
+    """(B, K + N, C) channels, not normalised."""
     context_mask: Tensor
     """(B,) bool."""
     style: Tensor
@@ -51,7 +58,7 @@ class Batch:
     visible: Tensor
     """(B, K + N, 2) bool."""
     kept: Tensor
-    """(B, N, 198) bool: given values."""
+    """(B, N, C) bool: given values."""
     keep: Tensor
     """(B, N, 6) the kept share of parts."""
     deaf: Tensor
@@ -129,6 +136,8 @@ def draw(
     slots = np.zeros((count, size.num_frames, NUM_HANDS, NUM_SLOTS), dtype=bool)
     deaf = np.zeros(count, dtype=bool)
     told = {name: np.stack(values) for name, values in motions.items()}
+    written = REPRESENTATIONS[config.representation]
+    told["frames"] = written.rewrite(told["frames"], HANDS)
     if not validation:
         _drop(rng, config, told, visible, slots, deaf)
     return Batch(
@@ -139,7 +148,7 @@ def draw(
         **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in told.items()},
         context_mask=torch.tensor(contexts),
         visible=torch.from_numpy(visible),
-        kept=torch.from_numpy(expand_slots(slots)),
+        kept=torch.from_numpy(written.expand_slots(slots)),
         keep=torch.from_numpy(pool_parts(slots).reshape(count, -1, NUM_HANDS * NUM_PARTS)),
         deaf=torch.from_numpy(deaf),
         loss_mask=torch.from_numpy(np.stack(lasts)),
@@ -198,9 +207,3 @@ def _keep_mask(rng: np.random.Generator, num_frames: int) -> np.ndarray:
     else:
         mask[:, :, 0] = True
     return mask
-
-
-def swap_hands(channels: np.ndarray) -> np.ndarray:
-    """The motion seen in a mirror: hands are stored as mirror images of each other, so they just
-    change places."""
-    return np.roll(channels, NUM_CHANNELS // 2, axis=-1)

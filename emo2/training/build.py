@@ -53,6 +53,7 @@ def build_motion_dit(config: GestureConfig, audio_width: int, facts: dict) -> Mo
         speed_quantiles=tuple(facts["speed_quantiles"]),
         style_speeds=tuple(facts["style_speeds"]),
         rest_m=tuple(map(tuple, facts["rest_m"])),
+        representation=config.representation,
     )
     model.channel_mean.copy_(torch.as_tensor(np.asarray(facts["mean"])))
     model.channel_std.copy_(torch.as_tensor(np.asarray(facts["std"])))

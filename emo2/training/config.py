@@ -48,6 +48,9 @@ class GestureConfig:
     audio_checkpoint: str | None = None
     """A wav2vec 2.0 folder to start from and keep frozen; None = train the small encoder jointly
     from raw audio."""
+    representation: str = "hands"
+    """What is learnt: "hands" (end effectors) or "arms" (whole arms), see
+    `stage1.representation`."""
     fps: float = 24.0
     seed: int = 0
     steps: int = 3600
@@ -93,5 +96,7 @@ class GestureConfig:
     save_minutes: float = 3.0
 
 
+SMALL_MOTION = MotionSize(80, 3, 4, 3.0, 4, 96, 12, 12)
+"""For comparisons of several trainings: one takes a quarter of the demo's time."""
 FULL_MOTION = MotionSize(512, 24, 8, 4.0, 1, 300, 12, 12)
 """The paper's size: 24 blocks of width 512 over 300 frames."""

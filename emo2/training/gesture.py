@@ -30,12 +30,14 @@ from tqdm import tqdm
 from emo2.errors import InputError
 from emo2.features.audio import AudioEncoder
 from emo2.stage1.pipeline import Stage1Pipeline
+from emo2.stage1.representation import REPRESENTATIONS
 from emo2.training.batches import Batch, draw
 from emo2.training.build import build_encoder, build_motion_dit, build_scheduler
-from emo2.training.config import FULL_MOTION, GestureConfig
+from emo2.training.config import FULL_MOTION, SMALL_MOTION, GestureConfig
 from emo2.training.corpus import Corpus
 from emo2.training.distillation import ReadOut
 from emo2.training.losses import hear, hearing, motion_loss
+from emo2.training.moments import channel_moments
 from emo2.types import AudioClip
 
 LOG_FIELDS = (
@@ -67,9 +69,11 @@ class GestureTraining:
             self.joint_steps = 0
         self.heard: np.ndarray | None = None
         self.scheduler = build_scheduler()
+        written = REPRESENTATIONS[config.representation]
+        facts = corpus.facts | channel_moments(corpus.channels, written)
         self.networks = nn.ModuleDict(
             {
-                "dit": build_motion_dit(config, self.encoder.width, corpus.facts),
+                "dit": build_motion_dit(config, self.encoder.width, facts),
                 "encoder": self.encoder.model,
                 "read_out": ReadOut(self.encoder.width),
             }
@@ -273,7 +277,13 @@ def main(argv: list[str] | None = None) -> int:
         help="steps during which the audio encoder learns, too",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", choices=("demo", "full"), default="demo")
+    parser.add_argument("--size", choices=("demo", "small", "full"), default="demo")
+    parser.add_argument(
+        "--representation",
+        choices=tuple(REPRESENTATIONS),
+        default="hands",
+        help="what is learnt: hands (end effectors) or whole arms, shoulder to wrist",
+    )
     parser.add_argument(
         "--audio-checkpoint", help="a frozen wav2vec 2.0 folder; default: train a small one"
     )
@@ -284,7 +294,10 @@ def main(argv: list[str] | None = None) -> int:
         joint_steps=options.joint_steps,
         seed=options.seed,
         audio_checkpoint=options.audio_checkpoint,
+        representation=options.representation,
     )
+    if options.size == "small":
+        config = dataclasses.replace(config, motion=SMALL_MOTION)
     if options.size == "full":
         config = dataclasses.replace(config, motion=FULL_MOTION, learning_rate=1e-4)
     # Being asked to go, by a person or by a cluster, saves the state first.

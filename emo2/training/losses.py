@@ -14,10 +14,9 @@ from transformers import Wav2Vec2Model
 
 from emo2.features.audio import listen
 from emo2.stage1.motion_dit import MotionDiT
-from emo2.stage1.representation import CHANNELS_PER_HAND, part_weights
 from emo2.training.batches import Batch
 from emo2.training.config import GestureConfig
-from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS
+from emo2.types import NETWORK_SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,10 @@ def motion_loss(
     context = clean[:, :num_context] + config.context_noise * noise[:, :num_context]
     told = predict(dit, hidden, batch, noisy, timestep, context)
 
-    weights = torch.from_numpy(part_weights()).to(clean.device) * _even(clean)
-    seen = batch.visible.repeat_interleave(CHANNELS_PER_HAND, dim=2) & batch.loss_mask[..., None]
+    written = plain.representation
+    weights = torch.from_numpy(written.part_weights()).to(clean.device) * _even(clean)
+    seen = batch.visible.repeat_interleave(written.channels_per_hand, dim=2)
+    seen = seen & batch.loss_mask[..., None]
     places = _mean((told - clean) ** 2 * weights, seen)
     difference = ((told - clean)[:, 1:] - (told - clean)[:, :-1]) / config.velocity_scale
     velocities = _mean(difference**2 * weights, seen[:, 1:] & seen[:, :-1])
@@ -104,15 +105,16 @@ def hearing(
     errors = []
     for heard in (hidden, hidden.roll(1, dims=0)):
         told = predict(dit, heard, batch, noisy, timestep, clean[:, :num_context])
-        wrists = [_wrists(dit.denormalise(x[:, num_context:])) for x in (told, clean)]
+        wrists = [_wrists(dit, x[:, num_context:]) for x in (told, clean)]
         velocity = (wrists[0] - wrists[1]).diff(dim=1) * config.fps * 100
         errors.append(velocity.norm(dim=-1).mean().item())
     return errors[0], errors[1]
 
 
-def _wrists(channels: Tensor) -> Tensor:
-    """(B, F, 198) -> (B, F, 2, 3) metres."""
-    return channels.unflatten(2, (NUM_HANDS, CHANNELS_PER_HAND))[..., :3]
+def _wrists(dit: MotionDiT, clean: Tensor) -> Tensor:
+    """Normalised channels (B, F, C) -> wrists (B, F, 2, 3) metres, on the CPU."""
+    channels = dit.denormalise(clean).cpu().numpy()
+    return torch.from_numpy(dit.representation.places_m(channels))
 
 
 def _even(clean: Tensor) -> Tensor:
