@@ -23,7 +23,7 @@ from emo2.motion.anatomy import (
     wrist_orientation,
 )
 from emo2.stage1.keeping import Keep
-from emo2.stage1.long_audio import calm, cross_fade, windows
+from emo2.stage1.long_audio import Hearing, cross_fade, joins
 from emo2.stage1.motion_dit import MotionDiT
 from emo2.stage1.pipeline import Stage1Pipeline
 from emo2.stage1.representation import (
@@ -34,6 +34,7 @@ from emo2.stage1.representation import (
     pool_parts,
     to_channels,
 )
+from emo2.stage1.smoothing import calm
 from emo2.types import AudioClip, AudioFeatures, HandMotion
 
 DEMO = Path(__file__).parents[1] / "checkpoints" / "demo"
@@ -236,13 +237,25 @@ def test_speed_is_the_share_of_the_corpus_that_moves_less():
 # Windows
 
 
-def test_windows_cover_every_frame_once():
-    plan = list(windows(50, 24, 12, 6))
-    assert [(w.start, w.stop) for w in plan] == [(0, 24), (24, 48), (48, 50)]
-    assert all(len(w.audio) == 12 + 24 + 6 for w in plan)
-    assert not plan[0].audio_mask[:12].any()
-    assert plan[1].audio[12] == 24
-    assert plan[2].audio_mask.sum() == 12 + 2
+def test_hearing_gives_what_is_there_and_forgets_what_was():
+    rows = np.arange(50.0)[:, None]
+    hearing = Hearing(AudioFeatures(rows[a : a + 7], FPS) for a in range(0, 50, 7))
+    heard, inside = hearing.between(-3, 9)
+    assert heard[:, 0].tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert inside.tolist() == [False] * 3 + [True] * 9
+    assert hearing.between(20, 30)[0][:, 0].tolist() == list(range(20, 30))
+    assert len(hearing._rows) < 20
+    heard, inside = hearing.between(45, 60)
+    assert heard[:, 0].tolist() == [45, 46, 47, 48] + [49] * 11
+    assert inside.sum() == 5
+    assert hearing.num_frames == 50
+
+
+def test_windows_overlap_and_reach_the_end():
+    assert joins(24, 24, FPS) == []
+    assert joins(25, 24, FPS) == [18]
+    assert joins(96, 96, FPS) == []
+    assert joins(300, 96, FPS) == [72, 144, 216]  # the last window makes 216..312
 
 
 def test_cross_fade_begins_old_and_ends_new():
@@ -356,6 +369,11 @@ def test_progress_and_stop(toy):
         ({"style": "opera"}, "style"),
         ({"style": {}}, "style"),
         ({"style": {"sing": -1.0}}, "style"),
+        ({"style": {"sing": 1.6, "present": -0.6}}, "style"),
+        ({"style": {"sing": float("nan")}}, "style"),
+        ({"guidance_scale": -1.0}, "guidance_scale"),
+        ({"style_guidance_scale": 99.0}, "style_guidance_scale"),
+        ({"rest_m": np.zeros(3)}, "rest_m"),
         ({"speed": 1.2}, "speed"),
         ({"speed": float("nan")}, "speed"),
         ({"num_inference_steps": 0}, "num_inference_steps"),
@@ -463,5 +481,4 @@ def test_demo_lengths_seams_and_limits(demo, seconds, frames):
     assert_is_a_motion(motion, frames)
     assert np.max(bend_angle(motion.quaternions[:, :, 0], motion.translation_m)) < np.deg2rad(60)
     if frames > 200:
-        seams = np.arange(96, frames - 6, 96)
-        assert seam_ratio(motion, seams) < 2.0
+        assert seam_ratio(motion, pipeline.joins(frames)) < 2.0
