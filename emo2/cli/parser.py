@@ -11,8 +11,12 @@ from emo2.errors import InputError
 
 WORKSHOPS = {
     "corpus": {"gesture": "emo2.training.corpus"},
-    "train": {"gesture": "emo2.training.gesture", "video": "emo2.training.video"},
-    "evaluate": {"gesture": "emo2.evaluation.gestures", "video": "emo2.evaluation.video"},
+    "train": {
+        "gesture": "emo2.training.gesture",
+        "motion-autoencoder": "emo2.training.motion_autoencoder",
+        "video": "emo2.training.video",
+    },
+    "evaluate": {"motion": "emo2.evaluation.motion", "video": "emo2.evaluation.video"},
 }
 """Commands that take their own arguments: `python -m emo2 train gesture --help`."""
 
