@@ -54,6 +54,10 @@ class Model:
         options = {**self._options, **options}
         return self._pipeline.stage1(self._heard(audio), style=style, seed=seed, **options)
 
+    def joins(self, num_frames: int) -> list[int]:
+        """The frames at which windows begin, but the first."""
+        return self._pipeline.stage1.joins(num_frames)
+
 
 class Teacher:
     """The procedural speaker that the demo network learned from. It hears with its own prosody."""
@@ -136,9 +140,9 @@ class OtherSpeech:
         self._performer, self._clips = performer, list(clips)
 
     def __call__(self, audio: AudioClip, style: str, seed: int) -> HandMotion:
-        own = next(at for at, clip in enumerate(self._clips) if clip is audio)
+        own = next((at for at, clip in enumerate(self._clips) if clip is audio), -1)
         other = self._clips[(own + 1) % len(self._clips)].samples
-        if len(self._clips) == 1:
+        if self._clips[(own + 1) % len(self._clips)] is audio:
             other = np.roll(other, len(other) // 2)
         # A shorter clip is heard again from its start.
         samples = np.resize(other, len(audio.samples))

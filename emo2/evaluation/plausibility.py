@@ -49,10 +49,10 @@ def penetration_rate(motion: HandMotion, depth_m: float = PENETRATION_M) -> floa
     return float((between_hands(joints, anatomy).depth_m > depth_m).mean())
 
 
-def occupation(motion: HandMotion) -> Occupation:
-    """Rest, hold or move, by the wrists."""
-    still = still_frames(motion)
-    height = motion.translation_m[..., 1]
+def occupation(wrists_m: np.ndarray, fps: float) -> Occupation:
+    """Rest, hold or move, of wrists (T, H, 3)."""
+    still = still_frames(wrists_m, fps)
+    height = wrists_m[..., 1]
     low = height < np.percentile(height, 5, axis=0) + LOW_M
     return Occupation(
         rest=float((still & low).mean()),
@@ -61,11 +61,11 @@ def occupation(motion: HandMotion) -> Occupation:
     )
 
 
-def still_frames(motion: HandMotion) -> np.ndarray:
-    """(T, 2) bool: this wrist is slower than 5 cm/s, and stays so for 0.2 s."""
-    slow = speeds(motion.translation_m, motion.fps) < STILL_M_S
-    least = max(1, round(STILL_S * motion.fps))
-    return np.stack([_runs(slow[:, hand], least) for hand in range(NUM_HANDS)], axis=1)
+def still_frames(wrists_m: np.ndarray, fps: float) -> np.ndarray:
+    """(T, H) bool: this wrist is slower than 5 cm/s, and stays so for 0.2 s."""
+    slow = speeds(wrists_m, fps) < STILL_M_S
+    least = max(1, round(STILL_S * fps))
+    return np.stack([_runs(track, least) for track in slow.T], axis=1)
 
 
 def flexion_percentiles(motions: list[HandMotion]) -> np.ndarray:

@@ -9,6 +9,7 @@ from emo2.types import NUM_HANDS, NUM_JOINTS, HandMotion
 
 TRACKED = (0, *range(NUM_JOINTS, NUM_JOINTS + 5))
 """Of a hand's 21 joints: the wrist and the five fingertips."""
+MOSTLY = 0.9
 NUM_TRACKED = NUM_HANDS * len(TRACKED)
 
 
@@ -19,6 +20,14 @@ def joints_m(motion: HandMotion) -> np.ndarray:
     hands, whatever their betas.
     """
     return Anatomy.of(motion).joints(motion.quaternions, motion.translation_m)
+
+
+def seen_points(motion: HandMotion) -> np.ndarray:
+    """Wrists and fingertips (T, P, 3) of the hands that are in the picture nine tenths of the time;
+    of both where neither is. P = 6 a hand, each hand's wrist first."""
+    hands = motion.visible.mean(axis=0) >= MOSTLY if motion.num_frames else np.ones(2, bool)
+    points = joints_m(motion)[:, hands if hands.any() else slice(None)]
+    return points[:, :, TRACKED].reshape(motion.num_frames, -1, 3)
 
 
 def tracked(joints: np.ndarray) -> np.ndarray:

@@ -119,6 +119,33 @@ def seams(tracks: list[tuple[np.ndarray, np.ndarray]], fps: float, seed: int = 0
     )
 
 
+def local_ratios(points: np.ndarray, joins: np.ndarray, fps: float) -> np.ndarray:
+    """(n,) each join's velocity jump over the median of those within a second of it: for joins so
+    few that a rest or a stroke nearby would decide. Motion without seams has 1 in the middle."""
+    jumps, reach = jumps_at(points, fps, 2), round(fps)
+    ratios = []
+    for join in joins:
+        around = np.abs(np.arange(len(jumps)) - join)
+        near = jumps[(around <= reach) & (around > 1)]
+        ratios.append(jumps[join] / max(np.nanmedian(near), 1e-9))
+    return np.array(ratios)
+
+
+def jumps_around(
+    tracks: list[tuple[np.ndarray, np.ndarray]], fps: float, reach: int
+) -> np.ndarray | None:
+    """(2 reach + 1,) mean velocity jump `reach` frames before to after joins, over the mean of all
+    frames: flat where nobody can tell. None without joins."""
+    around, usual = [], []
+    for points, joins in tracks:
+        jumps = jumps_at(points, fps, 2)
+        usual.append(jumps[np.isfinite(jumps)])
+        joins = joins[(joins >= reach + 2) & (joins < len(points) - reach - 2)]
+        around.append(jumps[joins[:, None] + np.arange(-reach, reach + 1)])
+    around = np.concatenate(around)
+    return around.mean(axis=0) / np.concatenate(usual).mean() if len(around) else None
+
+
 def jumps_at(points: np.ndarray, fps: float, order: int) -> np.ndarray:
     """(T,) how far the motion (T, P, 3) is from going on as before at the step into each frame:
     order 2 = change of velocity [m/s], 3 = change of acceleration [m/s^2]; mean over points and the

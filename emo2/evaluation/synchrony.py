@@ -94,12 +94,6 @@ def synchrony(
     return Synchrony(float(score[0]), float(score[1:].mean()), float(score[1:].std(ddof=1)))
 
 
-def beats_per_s(clips: Sequence[Heard]) -> float:
-    """Motion beats a second, mean over points."""
-    total = sum(np.mean([len(beats) for beats in clip.motion_s]) for clip in clips)
-    return float(total / sum(clip.duration_s for clip in clips))
-
-
 def nearest(times: np.ndarray, beats_s: np.ndarray) -> np.ndarray:
     """Signed time [s] from the nearest of the rising `beats_s` (n,) to each of `times` (any
     shape)."""
