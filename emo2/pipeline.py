@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -145,12 +146,28 @@ class EMO2Pipeline:
         seed: int = 0,
         keep=None,
         on_step: OnStep | None = None,
+        **options: Any,
     ) -> HandMotion:
         """Stage 1: hands from speech. `speed` 0..1 is the share of the corpus that moves less;
-        `keep` (`emo2.stage1.pipeline.Keep`) gives frames that stay as they are."""
-        return self.stage1(
-            self.hear(audio), style=style, speed=speed, seed=seed, keep=keep, on_step=on_step
-        )
+        `keep` (`emo2.stage1.keeping.Keep`) gives frames, poses or a hand that stay as they are:
+        only what it leaves free is made, and only the speech around that is heard. More `options`:
+        `emo2.stage1.pipeline.Stage1Pipeline`."""
+        options |= {"style": style, "speed": speed}
+        return self.variants(audio, 1, seed=seed, keep=keep, on_step=on_step, **options)[0]
+
+    def variants(
+        self, audio: AudioClip, count: int, *, keep=None, **options: Any
+    ) -> list[HandMotion]:
+        """`count` motions at once, of the seeds `seed`, `seed + 1`, ...: each is what `gesture`
+        makes of its seed. `options` as there."""
+        between = None if keep is None else self.stage1.listens(keep)
+        heard = self.audio_encoder(audio, self.fps, between)
+        return self.stage1.variants(heard, count, keep=keep, **options)
+
+    def stream(self, audio: AudioClip, **options: Any) -> Iterator[HandMotion]:
+        """The motion of `gesture` piece by piece, for speech of any length: memory does not grow.
+        `options` as there, without `keep` and `on_step`."""
+        return self.stage1.stream(self.audio_encoder.stream(audio, self.fps), **options)
 
     def preview(
         self,

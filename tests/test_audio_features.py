@@ -137,3 +137,17 @@ def test_full_size_is_the_same_code():
     hidden = listen(Wav2Vec2Model(config), torch.zeros(1, RATE), torch.arange(24) / 24, RATE)
     assert receptive_field(config) == (320, 400)
     assert hidden.shape == (1, 24, 768)
+
+
+def test_pieces_and_stretches_are_the_whole(encoder):
+    """Heard piece by piece, or only around some frames: the same features, to the bit."""
+    clip = noise(11.0)
+    whole = encoder(clip, 24.0).hidden_states
+    pieces = [piece.hidden_states for piece in encoder.stream(clip, 24.0)]
+    assert len(pieces) > 1
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    some = encoder(clip, 24.0, between=(100, 130)).hidden_states
+    np.testing.assert_array_equal(some[100:130], whole[100:130])
+    assert some.shape == whole.shape
+    assert (some == 0).all(axis=1).sum() > 100
+    assert (encoder(clip, 24.0, between=(260, 300)).hidden_states[-1] == whole[-1]).all()

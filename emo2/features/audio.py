@@ -9,6 +9,7 @@ chunks, so memory does not grow with its length.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from emo2.errors import InputError, MissingCheckpoint
 from emo2.media import frame_count
 from emo2.types import AudioClip, AudioFeatures
 
+BLOCK = 1 << 20
+"""Samples read at a time when only their loudness is wanted."""
 DEFAULT_CHUNK_S = 18.0
 DEFAULT_MARGIN_S = 1.0
 SILENCE_RMS = 1e-3
@@ -75,13 +78,32 @@ class AudioEncoder:
         """D."""
         return self.model.config.hidden_size
 
-    @torch.no_grad()
-    def __call__(self, audio: AudioClip, fps: float) -> AudioFeatures:
-        """Listen to the whole clip.
+    def __call__(
+        self, audio: AudioClip, fps: float, between: tuple[int, int] | None = None
+    ) -> AudioFeatures:
+        """Listen to the whole clip; with `between`, only where these frames (start, stop) are: the
+        other rows are zero.
 
         Raises:
             InputError: the clip is empty, or not at the encoder's sample rate.
         """
+        num_frames = frame_count(audio.duration_s, fps)
+        rows = np.zeros((num_frames, self.width), dtype=np.float32)
+        for first, heard in self._chunks(audio, fps, *(between or (0, num_frames))):
+            rows[first : first + len(heard)] = heard
+        return AudioFeatures(rows, fps)
+
+    def stream(self, audio: AudioClip, fps: float) -> Iterator[AudioFeatures]:
+        """The same features piece by piece: memory does not grow with the clip. Raises as above,
+        when the first piece is asked for."""
+        for _, heard in self._chunks(audio, fps, 0, frame_count(audio.duration_s, fps)):
+            yield AudioFeatures(heard, fps)
+
+    @torch.no_grad()
+    def _chunks(
+        self, audio: AudioClip, fps: float, start: int, stop: int
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The chunks that hold frames `start <= t < stop`: their first frames and hidden states."""
         rate = self.extractor.sampling_rate
         if audio.sample_rate_hz != rate:
             raise InputError(
@@ -92,27 +114,36 @@ class AudioEncoder:
             )
         if not len(audio.samples):
             raise InputError("audio", "must not be empty", "0 samples", "Give some speech.")
-        samples = torch.from_numpy(self.normalise(audio.samples)).to(self.model.device)
+        mean, scale = self._loudness(audio.samples)
         num_frames = frame_count(audio.duration_s, fps)
         step = max(1, round(self.chunk_s * fps))
-        rows = []
-        for first in range(0, num_frames, step):
+        for first in range(start // step * step, min(stop, num_frames), step):
             last = min(first + step, num_frames)
-            start = max(0, round((first / fps - self.margin_s) * rate))
-            stop = min(len(samples), round((last / fps + self.margin_s) * rate))
-            seconds = torch.arange(first, last) / fps - start / rate
-            rows.append(listen(self.model, samples[None, start:stop], seconds, rate)[0])
-        return AudioFeatures(torch.cat(rows).float().cpu().numpy(), fps)
+            begin = max(0, round((first / fps - self.margin_s) * rate))
+            end = min(len(audio.samples), round((last / fps + self.margin_s) * rate))
+            samples = (_clean(audio.samples[begin:end]) - mean) * scale
+            samples = torch.from_numpy(samples.astype(np.float32)).to(self.model.device)
+            seconds = torch.arange(first, last) / fps - begin / rate
+            heard = listen(self.model, samples[None], seconds, rate)[0]
+            yield first, heard.float().cpu().numpy()
 
     def normalise(self, samples: np.ndarray) -> np.ndarray:
         """Samples as the extractor wants them: zero mean, unit variance; silence stays silent."""
-        samples = np.nan_to_num(np.asarray(samples, dtype=np.float32)).clip(-1, 1)
-        if np.sqrt(np.mean(np.square(samples, dtype=np.float64))) < SILENCE_RMS:
-            return np.zeros_like(samples)
-        values = self.extractor(
-            samples, sampling_rate=self.extractor.sampling_rate, return_tensors="np"
-        )
-        return values.input_values[0].astype(np.float32)
+        mean, scale = self._loudness(samples)
+        return ((_clean(samples) - mean) * scale).astype(np.float32)
+
+    def _loudness(self, samples: np.ndarray) -> tuple[float, float]:
+        """The mean of samples (N,) and what to multiply them by; read block by block."""
+        sums = np.zeros(2)
+        for first in range(0, len(samples), BLOCK):
+            block = _clean(samples[first : first + BLOCK]).astype(np.float64)
+            sums += block.sum(), np.square(block).sum()
+        mean, power = sums / max(len(samples), 1)
+        if power**0.5 < SILENCE_RMS:
+            return 0.0, 0.0
+        if not self.extractor.do_normalize:
+            return 0.0, 1.0
+        return mean, (power - mean**2 + 1e-7) ** -0.5  # transformers' own
 
 
 def listen(model: Wav2Vec2Model, samples: Tensor, seconds: Tensor, sample_rate_hz: int) -> Tensor:
@@ -131,6 +162,11 @@ def listen(model: Wav2Vec2Model, samples: Tensor, seconds: Tensor, sample_rate_h
     high = (low + 1).clamp(max=hidden.shape[1] - 1)
     fraction = (place - low).to(hidden.dtype)[:, None]
     return hidden[:, low] * (1 - fraction) + hidden[:, high] * fraction
+
+
+def _clean(samples: np.ndarray) -> np.ndarray:
+    """What no sample may be, mended."""
+    return np.nan_to_num(np.asarray(samples, dtype=np.float32)).clip(-1, 1)
 
 
 def receptive_field(config) -> tuple[int, int]:

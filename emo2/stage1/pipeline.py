@@ -106,6 +106,15 @@ class Stage1Pipeline(DiffusionPipeline):
         """The frames at which windows begin, but the first, in a motion made from nothing."""
         return joins(num_frames, self.motion_dit.config.num_frames, self.fps)
 
+    def listens(self, keep: Keep) -> tuple[int, int]:
+        """The frames (start, stop) of the speech that filling in `keep` listens to."""
+        config, plan = self.motion_dit.config, self._plan(keep.motion.num_frames, keep)
+        if not plan:
+            return 0, 0
+        start = max(0, plan[0].start - config.num_context_frames)
+        stop = plan[-1].stop + config.num_frames + config.num_lookahead_frames
+        return start, min(stop, keep.motion.num_frames)
+
     def __call__(
         self,
         features: AudioFeatures,
