@@ -30,8 +30,8 @@ from emo2.stage1.pipeline import Stage1Pipeline
 from emo2.stage1.representation import ARMS, HANDS, NUM_SLOTS, PARTS, swap_hands
 from emo2.training.batches import draw
 from emo2.training.config import AudioSize, GestureConfig, MotionSize
-from emo2.training.corpus import Corpus
 from emo2.training.gesture import GestureTraining
+from emo2.training.mixture import Mixture
 from emo2.training.moments import channel_moments
 from emo2.types import AudioFeatures
 
@@ -264,7 +264,7 @@ def test_the_demo_is_of_hands_and_loads_strictly():
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Corpus:
+def corpus(tmp_path_factory) -> Mixture:
     """Six clips of two seconds with one motion per style."""
     folder = tmp_path_factory.mktemp("corpus")
     clips, styles, frames = 6, 2, 48
@@ -291,7 +291,7 @@ def corpus(tmp_path_factory) -> Corpus:
         **channel_moments(np.load(folder / "channels.npy"), HANDS),
     }
     (folder / "corpus.json").write_text(json.dumps(facts))
-    return Corpus.load(folder)
+    return Mixture.load([folder])
 
 
 CONFIG = GestureConfig(
@@ -322,8 +322,8 @@ def test_a_batch_holds_arms(corpus):
 
 
 def test_channels_are_normalised_by_their_own_moments(corpus):
-    dit = GestureTraining(CONFIG, corpus, Path("unused")).networks["dit"]
-    channels = ARMS.rewrite(np.asarray(corpus.channels, dtype=np.float32), HANDS)
+    dit = GestureTraining(CONFIG, corpus, Path("unused")).networks.dit
+    channels = ARMS.rewrite(np.asarray(corpus.corpora[0].channels, dtype=np.float32), HANDS)
     normal = dit.normalise(torch.from_numpy(channels)).reshape(-1, 2, ARMS.channels_per_hand)
     spread = normal.flatten(0, 1).std(dim=0)
     assert normal.mean(dim=(0, 1)).abs().max() < 1e-3
@@ -337,12 +337,12 @@ def test_arms_are_learned_and_performed(corpus, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "config.json").read_text())["representation"] == "arms"
     pipeline = Stage1Pipeline.from_pretrained(tmp_path / "checkpoint" / "gesture")
     assert pipeline.representation is ARMS
-    motion = pipeline(AudioFeatures(training.heard[0].astype(np.float32), FPS), style="calm")
+    motion = pipeline(AudioFeatures(training.heard[0][0].astype(np.float32), FPS), style="calm")
     assert np.isfinite(motion.translation_m).all()
 
     config = dataclasses.replace(CONFIG, joint_steps=100, steps=100, warmup_steps=1)
     training = GestureTraining(config, corpus, tmp_path / "one")
-    batch = training._batch(config, 0)
-    monkeypatch.setattr(training, "_batch", lambda *args, **options: batch)
-    losses = [training.advance() for _ in range(40)]
+    batch = draw(corpus, training.encoder, config, 0)
+    monkeypatch.setattr(training, "_next", lambda part: batch)
+    losses = [training.advance()["loss"].item() for _ in range(40)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])

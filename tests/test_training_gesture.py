@@ -1,8 +1,13 @@
 """The corpus, its teacher, and the training of Stage 1 at toy size."""
 
+import csv
 import dataclasses
 import json
+import os
+import signal
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +18,16 @@ from emo2.evaluation.beats import alignment, motion_beats, rest_share, wrist_spe
 from emo2.features.audio import AudioEncoder
 from emo2.motion.anatomy import bend_angle
 from emo2.stage1.pipeline import Stage1Pipeline
-from emo2.stage1.representation import NUM_CHANNELS, from_channels, to_channels
+from emo2.stage1.representation import NUM_CHANNELS, from_channels, swap_hands, to_channels
 from emo2.training import corpus as corpora
-from emo2.training.batches import draw, swap_hands
+from emo2.training.batches import draw
+from emo2.training.build import build_encoder
 from emo2.training.config import AudioSize, GestureConfig, MotionSize
+from emo2.training.corpus_folder import Corpus
 from emo2.training.gesture import GestureTraining, main
+from emo2.training.mixture import Mixture
 from emo2.training.prosody import Prosody, analyse
+from emo2.training.run_folder import RunFolder
 from emo2.training.teacher import STYLES, choose_accents, gesture, minimum_jerk
 from emo2.types import AudioClip, HandMotion
 
@@ -30,7 +39,7 @@ CONFIG = GestureConfig(
                     num_conv_pos_embedding_groups=2),
     motion=MotionSize(width=32, num_layers=1, num_heads=2, num_frames=24, num_lookahead_frames=4),
     steps=40, batch_audio=2, batch_motions=2, batch_frozen=3, distil_steps=3, distil_batch=3,
-    joint_steps=6, warmup_steps=1, log_every=2, monitor_every=4,
+    joint_steps=6, warmup_steps=1, log_every=2, monitor_every=8,
 )  # fmt: skip
 
 
@@ -76,8 +85,13 @@ class InThisProcess:
 
 
 @pytest.fixture(scope="module")
-def corpus(corpus_folder) -> corpora.Corpus:
-    return corpora.Corpus.load(corpus_folder)
+def corpus(corpus_folder) -> Corpus:
+    return Corpus.load(corpus_folder)
+
+
+@pytest.fixture(scope="module")
+def mixture(corpus) -> Mixture:
+    return Mixture.of([corpus])
 
 
 def as_motion(performance) -> HandMotion:
@@ -189,7 +203,7 @@ def test_corpus_is_what_its_seed_says(corpus, monkeypatch):
 
 def test_no_corpus_is_said(tmp_path):
     with pytest.raises(InputError, match="corpus gesture"):
-        corpora.Corpus.load(tmp_path)
+        Corpus.load(tmp_path)
 
 
 def test_swapping_hands_is_a_mirror(corpus):
@@ -204,9 +218,13 @@ def test_swapping_hands_is_a_mirror(corpus):
 # Batches
 
 
-def test_batches_depend_on_seed_and_step_alone(corpus):
-    encoder = GestureTraining(CONFIG, corpus, Path("unused")).encoder
-    one, again, other = (draw(corpus, encoder, CONFIG, step) for step in (5, 5, 6))
+@pytest.fixture(scope="module")
+def encoder() -> AudioEncoder:
+    return build_encoder(CONFIG.audio)
+
+
+def test_batches_depend_on_seed_and_number_alone(mixture, encoder):
+    one, again, other = (draw(mixture, encoder, CONFIG, number) for number in (5, 5, 6))
     for field in dataclasses.fields(one):
         a, b = getattr(one, field.name), getattr(again, field.name)
         assert torch.equal(a.nan_to_num(), b.nan_to_num()), field.name
@@ -215,9 +233,8 @@ def test_batches_depend_on_seed_and_step_alone(corpus):
     assert one.frames.shape == (4, 36, NUM_CHANNELS)
 
 
-def test_conditions_are_dropped_about_as_often_as_asked(corpus):
-    encoder = GestureTraining(CONFIG, corpus, Path("unused")).encoder
-    batches = [draw(corpus, encoder, CONFIG, step) for step in range(100)]
+def test_conditions_are_dropped_about_as_often_as_asked(mixture, encoder):
+    batches = [draw(mixture, encoder, CONFIG, number) for number in range(100)]
     share = {
         "drop_audio": np.mean([b.deaf.float().mean() for b in batches]),
         "drop_style": np.mean([(b.style == 0).all(1).float().mean() for b in batches]),
@@ -237,33 +254,69 @@ def parameters(training: GestureTraining) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in training.networks.parameters()])
 
 
-def test_a_resumed_run_is_the_same_run_to_the_bit(corpus, tmp_path):
-    """Through all parts of a run: the encoder alone, both networks, the frozen encoder."""
-    whole = GestureTraining(CONFIG, corpus, tmp_path / "whole")
+def test_a_resumed_run_is_the_same_run_to_the_bit(mixture, tmp_path):
+    """Through all parts of a run: the encoder alone, both networks, the frozen encoder. What other
+    code draws from the global generators meanwhile plays no part."""
+    whole = GestureTraining(CONFIG, mixture, tmp_path / "whole")
     whole.run(9)
-    for stop in (2, 5, 8):
-        training = GestureTraining(CONFIG, corpus, tmp_path / "parts")
+    for stop in (2, 5, 8, 9):
+        training = GestureTraining(CONFIG, mixture, tmp_path / "parts")
         if stop > 2:
             training.resume()
+        torch.manual_seed(stop)
+        np.random.seed(stop)  # noqa: NPY002 - the global one is meant
         training.run(stop)
-    last = GestureTraining(CONFIG, corpus, tmp_path / "parts")
-    last.resume()
-    last.run(9)
-    assert torch.equal(parameters(last), parameters(whole))
-    for one, two in zip(last.average.shadow_params, whole.average.shadow_params, strict=True):
+    assert torch.equal(parameters(training), parameters(whole))
+    for one, two in zip(training.average.shadow_params, whole.average.shadow_params, strict=True):
         assert torch.equal(one, two)
+    moments = (t.optimiser.state_dict()["state"] for t in (training, whole))
+    for one, two in zip(*(state.values() for state in moments), strict=True):
+        assert all(torch.equal(one[name], two[name]) for name in ("step", "exp_avg", "exp_avg_sq"))
+    logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "parts")]
+    assert [row.split(",")[0] for row in logs[0]] == [row.split(",")[0] for row in logs[1]]
+    assert [row.split(",")[3:] for row in logs[0]] == [row.split(",")[3:] for row in logs[1]]
 
 
-def test_a_run_folder_tells_everything(corpus_folder, tmp_path):
-    training = GestureTraining(CONFIG, corpora.Corpus.load(corpus_folder), tmp_path)
+def test_a_resumed_run_keeps_its_settings(mixture, tmp_path):
+    GestureTraining(CONFIG, mixture, tmp_path).run(1)
+    longer = dataclasses.replace(CONFIG, steps=50)
+    training = GestureTraining(longer, mixture, tmp_path)
+    training.resume()
+    assert training.step == 1
+    with pytest.raises(InputError, match="learning_rate"):
+        GestureTraining(dataclasses.replace(CONFIG, learning_rate=1.0), mixture, tmp_path).resume()
+
+
+def test_a_step_is_as_many_batches_as_asked(mixture, tmp_path):
+    """Two batches a step: the mean of their gradients, as one step of each would have them."""
+    config = dataclasses.replace(CONFIG, distil_steps=0, grad_clip=1e9)
+    twice = GestureTraining(dataclasses.replace(config, accumulate=2), mixture, tmp_path)
+    seen = []
+    twice.optimiser.step = lambda: seen.append(
+        [p.grad.clone() for p in twice.networks.dit.parameters()]
+    )
+    twice.advance()
+    once = GestureTraining(config, mixture, tmp_path)
+    once.optimiser.step = lambda: seen.append(
+        [p.grad.clone() for p in once.networks.dit.parameters()]
+    )
+    once.advance(), once.advance()
+    for both, first, second in zip(*seen, strict=True):
+        assert torch.allclose(both, (first + second) / 2, atol=1e-6)
+
+
+def test_a_run_folder_tells_everything(mixture, tmp_path):
+    training = GestureTraining(CONFIG, mixture, tmp_path)
     training.run(8)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["motion"]["width"] == 32
-    assert config["git_commit"]
-    rows = (tmp_path / "log.csv").read_text().splitlines()
-    assert rows[0].startswith("step,seconds,rate,loss")
-    assert len(rows) == 1 + 4
-    assert float(rows[-1].split(",")[-1]) > 0  # wrong audio / right audio
+    assert len(config["code"]["git_commit"]) == 40
+    assert config["code"]["git_dirty"] in (True, False)
+    assert config["machine"]["torch"] == torch.__version__
+    assert config["corpora"][0]["clips"] == 8
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [int(row["step"]) for row in rows] == [2, 4, 6, 8]
+    assert all(float(rows[-1][name]) > 0 for name in ("loss", "validation", "ratio"))
     encoder = AudioEncoder.from_pretrained(tmp_path / "checkpoint" / "audio")
     pipeline = Stage1Pipeline.from_pretrained(tmp_path / "checkpoint" / "gesture")
     sound = syllables(np.random.default_rng(0), 2.0)[0]
@@ -272,22 +325,75 @@ def test_a_run_folder_tells_everything(corpus_folder, tmp_path):
     assert pipeline.styles == tuple(STYLES)
 
 
-def test_a_few_steps_learn_one_batch(corpus, tmp_path, monkeypatch):
-    config = dataclasses.replace(CONFIG, distil_steps=0, joint_steps=1000, steps=1000)
-    training = GestureTraining(config, corpus, tmp_path)
-    batch = training._batch(config, 0)
-    monkeypatch.setattr(training, "_batch", lambda *args, **options: batch)
+def test_workers_draw_the_same_batches(mixture, tmp_path):
+    losses = []
+    for workers in (0, 1):
+        config = dataclasses.replace(CONFIG, workers=workers, distil_steps=1, joint_steps=2)
+        training = GestureTraining(config, mixture, tmp_path / str(workers))
+        losses.append([training.advance()["loss"].item() for _ in range(3)])
+    assert losses[0] == losses[1]
+
+
+def test_ctrl_c_ends_a_run_after_a_whole_step(mixture, tmp_path, monkeypatch):
+    training = GestureTraining(CONFIG, mixture, tmp_path)
+    advance = training.advance
+
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        return advance()
+
+    monkeypatch.setattr(training, "advance", interrupted)
+    training.run(9)
+    assert training.step == 1
+    again = GestureTraining(CONFIG, mixture, tmp_path)
+    again.resume()
+    assert again.step == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_few_steps_learn_one_batch(mixture, tmp_path, monkeypatch):
+    config = dataclasses.replace(
+        CONFIG, distil_steps=0, joint_steps=1000, steps=1000, geodesic_weight=1.0
+    )
+    training = GestureTraining(config, mixture, tmp_path)
+    batch = draw(mixture, training.encoder, config, 0)
+    monkeypatch.setattr(training, "_next", lambda part: batch)
     losses = [training.advance() for _ in range(20)]
-    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+    for name in ("loss", "places", "angles"):
+        values = [step[name].item() for step in losses]
+        assert np.mean(values[-5:]) < 0.8 * np.mean(values[:3]), name
 
 
 def test_command_line(corpus_folder, tmp_path, capsys):
+    where = ["--corpus", str(corpus_folder), "--out", str(tmp_path)]
     with pytest.raises(InputError, match=r"state\.pt"):
-        main(["--corpus", str(corpus_folder), "--out", str(tmp_path), "--resume"])
+        main([*where, "--resume"])
+    (tmp_path / "state.pt").touch()
+    with pytest.raises(InputError, match="--resume"):
+        main(where)
+    with pytest.raises(InputError, match="accumulate"):
+        main([*where, "--resume", "--accumulate", "0"])
+    with pytest.raises(InputError, match="weights"):
+        main([*where, "--resume", "--weights", "1", "2"])
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0
-    assert "--corpus" in capsys.readouterr().out
+    assert "optimiser steps (3600 / 300000)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_tensorboard_is_written_or_missed_with_a_word(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match="pip install tensorboard"):
+        RunFolder(tmp_path, ("step", "loss"), tensorboard=True)
+    written = []
+    board = SimpleNamespace(
+        add_scalar=lambda *values: written.append(values), flush=lambda: None, close=lambda: None
+    )
+    made = SimpleNamespace(SummaryWriter=lambda folder, purge_step: board)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", made)
+    folder = RunFolder(tmp_path, ("step", "loss"), tensorboard=True)
+    folder.log({"step": 3, "loss": 0.5})
+    assert written == [("loss", 0.5, 3)]
 
 
 def test_curves_follow_accents():

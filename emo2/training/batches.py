@@ -1,17 +1,22 @@
 """Training examples for Stage 1: windows of the corpus, with what is hidden, dropped or given.
 
-Batch number `step` depends on the seed and on `step` alone, so a run that is stopped and resumed
-sees what it would have seen. Letters: A stretches of audio, M motions to each, B = A x M, K
-context, N window, L look-ahead frames.
+Batch number `n` depends on the seed and on `n` alone: a run that is stopped and resumed sees what
+it would have seen, several processes share one sequence, and workers may draw ahead.
+
+Letters: A stretches of audio, M motions to each, B = A x M, K context, N window, L look-ahead
+frames.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from emo2.features.audio import AudioEncoder
 from emo2.stage1.representation import (
@@ -23,12 +28,10 @@ from emo2.stage1.representation import (
     swap_hands,
 )
 from emo2.training.config import GestureConfig
-from emo2.training.corpus import Corpus
+from emo2.training.mixture import Mixture
 from emo2.training.voices import record
 from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS
 
-VALIDATION_SHARE = 0.05
-"""The last clips of the corpus are never trained on."""
 CUT_AUDIO = 0.1
 """How often the speech of a window stops early, as a clip's last window does."""
 
@@ -66,35 +69,51 @@ class Batch:
     loss_mask: Tensor
     """(B, K + N) bool: frames that are learnt."""
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{name: t.to(device, non_blocking=True) for name, t in tensors.items()})
+
+
+class Examples(Dataset):
+    """Batches by their number, for a loader."""
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        encoder: AudioEncoder,
+        config: GestureConfig,
+        heard: Sequence[np.ndarray] | None,
+    ) -> None:
+        self._draw = partial(draw, mixture, encoder, config, heard=heard)
+
+    def __getitem__(self, number: int) -> Batch:
+        return self._draw(number)
+
 
 def draw(
-    corpus: Corpus,
+    mixture: Mixture,
     encoder: AudioEncoder,
     config: GestureConfig,
-    step: int,
+    number: int,
     *,
-    heard: np.ndarray | None = None,
+    heard: Sequence[np.ndarray] | None = None,
     validation: bool = False,
 ) -> Batch:
-    """The examples of one step, or fixed validation windows with nothing dropped.
+    """The examples of one batch, or fixed validation windows with nothing dropped.
 
-    `heard` (clips, T, D) is what a frozen encoder made of the corpus; without it the batch holds
-    the sound itself.
+    `heard`, (clips, T, D) for each corpus, is what a frozen encoder made of it; without it the
+    batch holds the sound itself.
     """
-    rng = np.random.default_rng((config.seed, step, int(validation)))
+    rng = np.random.default_rng((config.seed, number, int(validation)))
     size = config.motion
-    num_clips, num_styles, num_frames = corpus.channels.shape[:3]
-    held_out = max(1, int(num_clips * VALIDATION_SHARE))
-    pool = (
-        np.arange(num_clips - held_out, num_clips)
-        if validation
-        else np.arange(num_clips - held_out)
-    )
-    clips = rng.choice(pool, config.batch_audio, replace=len(pool) < config.batch_audio)
     before, after = size.num_context_frames, size.num_frames + size.num_lookahead_frames
-    motions: dict[str, list] = {name: [] for name in ("frames", "style", "speed", "offset_m")}
+    names = ("frames", "visible", "style", "speed", "offset_m")
+    motions: dict[str, list] = {name: [] for name in names}
     sounds, hidden, prosodies, masks, contexts, lasts = [], [], [], [], [], []
-    for clip in clips:
+    for source, clip in mixture.pick(rng, config.batch_audio, validation=validation):
+        corpus = mixture.corpora[source]
+        num_frames = int(corpus.length[clip])
         first_window = not validation and rng.random() < config.drop_context
         last_start = max(before, num_frames - size.num_frames)
         start = 0 if first_window else int(rng.integers(before, last_start + 1))
@@ -112,34 +131,38 @@ def draw(
             hidden.append(np.zeros((len(places), 0), dtype=np.float32))
         else:
             sounds.append(np.zeros(0, dtype=np.float32))
-            hidden.append(heard[clip][nearest].astype(np.float32))
+            hidden.append(heard[source][clip][nearest].astype(np.float32))
         prosodies.append(np.asarray(corpus.prosody[clip])[nearest])
         masks.append(inside)
         contexts += [not first_window] * config.batch_motions
         shown = np.arange(start - before, start + size.num_frames)
         lasts += [(shown < end) & (shown >= (start if first_window else 0))] * config.batch_motions
-        styles = rng.permutation(num_styles)[: config.batch_motions]
-        for style in np.resize(styles, config.batch_motions):
-            frames = np.asarray(corpus.channels[clip, style])[shown.clip(0, num_frames - 1)]
-            frames, rest = frames.astype(np.float32), np.array(corpus.rest_m[clip, style])
+        shown = shown.clip(0, num_frames - 1)
+        chosen = rng.permutation(corpus.channels.shape[1])[: config.batch_motions]
+        for motion in np.resize(chosen, config.batch_motions):
+            frames = np.asarray(corpus.channels[clip, motion])[shown].astype(np.float32)
+            visible = np.asarray(corpus.visible[clip, motion])[shown]
+            rest = np.array(corpus.rest_m[clip, motion])
             if rng.random() < 0.5:
-                frames, rest = swap_hands(frames), rest[::-1] * np.float32([-1, 1, 1])
-            speed = corpus.speed[clip, style]
+                frames, visible = swap_hands(frames), visible[:, ::-1]
+                rest = rest[::-1] * np.float32([-1, 1, 1])
+            speed = corpus.speed[clip, motion]
             if np.isnan(speed):  # nobody speaks: whatever speed is asked for, the hands rest
-                speed = rng.choice(corpus.facts["speed_quantiles"])
+                speed = rng.choice(mixture.facts["speed_quantiles"])
+            label = mixture.label_of(source, clip, motion)
             motions["frames"].append(frames)
-            motions["style"].append(np.eye(num_styles, dtype=np.float32)[style])
+            motions["visible"].append(visible)
+            motions["style"].append(np.eye(len(mixture.names), dtype=np.float32)[label])
             motions["speed"].append(np.float32(speed))
             motions["offset_m"].append(rest)
     count = len(motions["frames"])
-    visible = np.ones((count, before + size.num_frames, NUM_HANDS), dtype=bool)
     slots = np.zeros((count, size.num_frames, NUM_HANDS, NUM_SLOTS), dtype=bool)
     deaf = np.zeros(count, dtype=bool)
     told = {name: np.stack(values) for name, values in motions.items()}
     written = REPRESENTATIONS[config.representation]
     told["frames"] = written.rewrite(told["frames"], HANDS)
     if not validation:
-        _drop(rng, config, told, visible, slots, deaf)
+        _drop(rng, config, told, slots, deaf)
     return Batch(
         samples=torch.from_numpy(np.stack(sounds)),
         hidden=torch.from_numpy(np.stack(hidden)),
@@ -147,7 +170,6 @@ def draw(
         audio_mask=torch.from_numpy(np.stack(masks)),
         **{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in told.items()},
         context_mask=torch.tensor(contexts),
-        visible=torch.from_numpy(visible),
         kept=torch.from_numpy(written.expand_slots(slots)),
         keep=torch.from_numpy(pool_parts(slots).reshape(count, -1, NUM_HANDS * NUM_PARTS)),
         deaf=torch.from_numpy(deaf),
@@ -158,8 +180,9 @@ def draw(
 def _sound(corpus, encoder: AudioEncoder, clip: int, places, inside, fps: float) -> np.ndarray:
     """Normalised samples from frame `places[0]` to the end of `places[-1]`; nothing where not
     `inside`."""
-    whole = encoder.normalise(np.asarray(corpus.audio[clip]) / np.float32(32768))
     per_frame = NETWORK_SAMPLE_RATE_HZ / fps
+    filled = round(int(corpus.length[clip]) * per_frame)
+    whole = encoder.normalise(np.asarray(corpus.audio[clip, :filled]) / np.float32(32768))
     out = np.zeros(round(len(places) * per_frame), dtype=np.float32)
     first, last = round(places[inside][0] * per_frame), round((places[inside][-1] + 1) * per_frame)
     part = whole[first : min(last, len(whole))]
@@ -169,7 +192,7 @@ def _sound(corpus, encoder: AudioEncoder, clip: int, places, inside, fps: float)
     return out
 
 
-def _drop(rng, config: GestureConfig, told: dict, visible, slots, deaf) -> None:
+def _drop(rng, config: GestureConfig, told: dict, slots, deaf) -> None:
     """Hide conditions at random and give some frames, so that all of these can be asked for later.
     In place."""
     for row in range(len(deaf)):
@@ -181,7 +204,7 @@ def _drop(rng, config: GestureConfig, told: dict, visible, slots, deaf) -> None:
         if rng.random() < config.drop_offset:
             told["offset_m"][row] = np.nan
         if rng.random() < config.hide_hand:
-            visible[row, :, rng.integers(2)] = False
+            told["visible"][row, :, rng.integers(2)] = False
         if rng.random() < config.keep_some:
             slots[row] = _keep_mask(rng, slots.shape[1])
 

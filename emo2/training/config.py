@@ -46,12 +46,14 @@ class GestureConfig:
     audio: AudioSize = AudioSize()
     motion: MotionSize = MotionSize()
     audio_checkpoint: str | None = None
-    """A wav2vec 2.0 folder to start from and keep frozen; None = train the small encoder jointly
-    from raw audio."""
+    """A wav2vec 2.0 to start from and keep frozen: a folder, or a name on the hub; None = train
+    the small encoder jointly from raw audio."""
     representation: str = "hands"
     """What is learnt: "hands" (end effectors) or "arms" (whole arms), see
     `stage1.representation`."""
     fps: float = 24.0
+    label: str = "style"
+    """What the style labels are called after: "style", "speaker" or "both"."""
     seed: int = 0
     steps: int = 3600
     batch_audio: int = 4
@@ -71,6 +73,12 @@ class GestureConfig:
     """Share of the steps, at the end, over which the learning rate falls to zero."""
     ema_decay: float = 0.995
     grad_clip: float = 1.0
+    accumulate: int = 1
+    """Batches per optimiser step and process."""
+    mixed_precision: str | None = None
+    """"no" or "bf16"; None = bf16 on a GPU, full precision on a CPU, where bf16 is slower."""
+    workers: int = 0
+    """Processes that draw batches ahead; 0 = the training process itself."""
     distil_steps: int = 250
     """First the encoder alone learns to tell loudness, flux and a mel spectrum from raw audio."""
     distil_batch: int = 10
@@ -79,6 +87,14 @@ class GestureConfig:
     velocity_scale: float = 0.2
     """Frame-to-frame differences of normalised channels are about this large: divided by it they
     weigh like places."""
+    geodesic_weight: float = 0.0
+    """Of the squared angle [rad^2] between predicted and true joint rotations."""
+    min_snr_gamma: float | None = None
+    """Min-SNR weighting (Hang et al. 2023): for x0-prediction min(SNR, gamma); None = all noise
+    alike. Its weight at pure noise is zero, and only there does the network have to listen:
+    `min_snr_floor` keeps the lesson."""
+    min_snr_floor: float = 1.0
+    """The least that SNR counts as."""
     rerecord: float = 0.5
     """How often a window's sound goes through one more room, microphone and level, new each time,
     while the encoder learns."""
@@ -100,3 +116,24 @@ SMALL_MOTION = MotionSize(80, 3, 4, 3.0, 4, 96, 12, 12)
 """For comparisons of several trainings: one takes a quarter of the demo's time."""
 FULL_MOTION = MotionSize(512, 24, 8, 4.0, 1, 300, 12, 12)
 """The paper's size: 24 blocks of width 512 over 300 frames."""
+SIZES = {
+    "demo": GestureConfig(),
+    "small": GestureConfig(motion=SMALL_MOTION),
+    "full": GestureConfig(
+        motion=FULL_MOTION,
+        audio_checkpoint="facebook/wav2vec2-base-960h",
+        steps=300_000,
+        joint_steps=0,
+        distil_steps=0,
+        batch_frozen=32,
+        learning_rate=1e-4,
+        warmup_steps=2000,
+        ema_decay=0.9999,
+        workers=8,
+        log_every=100,
+        monitor_every=2000,
+        save_minutes=15.0,
+    ),
+}
+"""Whole settings by name. The paper tells the network's size and its encoder, wav2vec 2.0; the
+rest of "full" is ours and untested at that size."""

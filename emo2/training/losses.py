@@ -1,4 +1,5 @@
-"""What Stage 1 learns: the clean motion and its velocity, from any amount of noise.
+"""What Stage 1 learns: the clean motion, its velocity and, if asked for, the angles of its joints,
+from any amount of noise.
 
 Letters as in `emo2.stage1.motion_dit`; A stretches of audio, each shared by B / A motions.
 """
@@ -16,7 +17,8 @@ from emo2.features.audio import listen
 from emo2.stage1.motion_dit import MotionDiT
 from emo2.training.batches import Batch
 from emo2.training.config import GestureConfig
-from emo2.types import NETWORK_SAMPLE_RATE_HZ
+from emo2.training.rotation_loss import angles
+from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS, NUM_JOINTS
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,16 @@ class MotionLoss:
     """Parts of the loss, scalars."""
 
     places: Tensor
+    """Of normalised channels."""
     velocities: Tensor
+    """Of their differences from frame to frame."""
+    angles: Tensor
+    """Squared angles of the 16 joints [rad^2]; 0 where they have no weight."""
+
+    def total(self, config: GestureConfig) -> Tensor:
+        """The weighted sum."""
+        total = self.places + config.velocity_weight * self.velocities
+        return total + config.geodesic_weight * self.angles
 
 
 def hear(model: Wav2Vec2Model, batch: Batch, fps: float) -> tuple[Tensor, Tensor]:
@@ -65,8 +76,7 @@ def motion_loss(
     generator: torch.Generator,
 ) -> MotionLoss:
     """Noise a batch, predict it clean, and compare places and frame-to-frame differences."""
-    plain = dit.module if hasattr(dit, "module") else dit
-    clean = plain.normalise(batch.frames)
+    clean = dit.normalise(batch.frames)
     num_context = config.motion.num_context_frames
     noise = torch.randn(clean.shape, generator=generator).to(clean.device)
     steps = scheduler.config.num_train_timesteps
@@ -74,16 +84,46 @@ def motion_loss(
     noisy = scheduler.add_noise(clean[:, num_context:], noise[:, num_context:], timestep)
     noisy = torch.where(batch.kept, clean[:, num_context:], noisy)
     context = clean[:, :num_context] + config.context_noise * noise[:, :num_context]
-    told = predict(dit, hidden, batch, noisy, timestep, context)
+    told = predict(dit, hidden, batch, noisy, timestep, context).float()
 
-    written = plain.representation
-    weights = torch.from_numpy(written.part_weights()).to(clean.device) * _even(clean)
-    seen = batch.visible.repeat_interleave(written.channels_per_hand, dim=2)
-    seen = seen & batch.loss_mask[..., None]
+    written = dit.representation
+    count = noise_weights(scheduler, timestep, config)[:, None, None] * _even(clean)
+    weights = torch.from_numpy(written.part_weights()).to(clean.device) * count
+    visible = batch.visible & batch.loss_mask[..., None]
+    seen = visible.repeat_interleave(written.channels_per_hand, dim=2)
     places = _mean((told - clean) ** 2 * weights, seen)
     difference = ((told - clean)[:, 1:] - (told - clean)[:, :-1]) / config.velocity_scale
     velocities = _mean(difference**2 * weights, seen[:, 1:] & seen[:, :-1])
-    return MotionLoss(places, velocities)
+    turned = told.new_zeros(())
+    if config.geodesic_weight:
+        squares = joint_angles(dit, told, clean) ** 2  # (B, F, 2, 16)
+        turned = _mean(_by_joint(squares) * count, visible)
+    return MotionLoss(places, velocities, turned)
+
+
+def joint_angles(dit: MotionDiT, told: Tensor, clean: Tensor) -> Tensor:
+    """Angles [rad] between the joints of two normalised motions (B, F, C): (B, F, 2, 16)."""
+
+    def rotations(normalised: Tensor) -> Tensor:
+        hands = dit.denormalise(normalised).unflatten(2, (NUM_HANDS, -1))
+        return hands[..., -6 * NUM_JOINTS :].unflatten(3, (NUM_JOINTS, 6))
+
+    return angles(rotations(told), rotations(clean))
+
+
+def noise_weights(scheduler: DDIMScheduler, timestep: Tensor, config: GestureConfig) -> Tensor:
+    """(B,) how much examples of this much noise count, 1 on average over all timesteps.
+
+    Hang et al. 2023, equation 8 and its note on x0-prediction: min(SNR, gamma), here of an SNR that
+    counts as `min_snr_floor` at least. Predicting x0 with equal weights is, in terms of the noise,
+    weighing by SNR; this caps what nearly clean examples count.
+    """
+    if config.min_snr_gamma is None:
+        return torch.ones(len(timestep), device=timestep.device)
+    kept = scheduler.alphas_cumprod.to(timestep.device)
+    snr = kept / (1 - kept).clamp(min=1e-8)
+    weights = snr.clamp(config.min_snr_floor, config.min_snr_gamma)
+    return (weights / weights.mean())[timestep]
 
 
 @torch.no_grad()
@@ -115,6 +155,11 @@ def _wrists(dit: MotionDiT, clean: Tensor) -> Tensor:
     """Normalised channels (B, F, C) -> wrists (B, F, 2, 3) metres, on the CPU."""
     channels = dit.denormalise(clean).cpu().numpy()
     return torch.from_numpy(dit.representation.places_m(channels))
+
+
+def _by_joint(values: Tensor) -> Tensor:
+    """(B, F, 2, 16) -> (B, F, 2): the wrist weighs as much as all finger joints together."""
+    return (values[..., 0] + values[..., 1:].mean(dim=-1)) / 2
 
 
 def _even(clean: Tensor) -> Tensor:
