@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emo2.evaluation.baselines import baselines
 from emo2.evaluation.performers import (
     Model,
     OtherSpeech,
@@ -19,9 +20,6 @@ from emo2.evaluation.performers import (
     frozen,
 )
 from emo2.evaluation.takes import Speech, Take
-
-CHAINS = Path("checkpoints/baselines/chains")
-"""The forward-kinematics variant, a folder like `checkpoints/demo/gesture`."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,8 @@ def cast(pipeline, speech: Sequence[Speech], seeds: int, corpus: Path | None) ->
         from emo2.evaluation.retrieval import Retrieval
 
         parts.append(Part("retrieval", "baseline", Retrieval(corpus), default, seeds))
-    if (CHAINS / "model_index.json").is_file():
-        chains = Model(_Swapped(pipeline, CHAINS))
-        parts.append(Part("arm chains (FK)", "baseline", chains, default, seeds, chains.joins))
+    for title, small in baselines(default).items():
+        parts.append(Part(title, "baseline", small, default, seeds, small.joins))
     return parts
 
 
@@ -82,13 +79,3 @@ def ordered_styles(pipeline) -> tuple[str, ...]:
     """All styles, the default first."""
     default = default_style(pipeline)
     return (default, *(style for style in pipeline.stage1.styles if style != default))
-
-
-class _Swapped:
-    """A pipeline with another Stage 1 and the same ears."""
-
-    def __init__(self, pipeline, folder: Path) -> None:
-        from emo2.stage1.pipeline import Stage1Pipeline
-
-        self.hear, self.fps = pipeline.hear, pipeline.fps
-        self.stage1 = Stage1Pipeline.from_pretrained(folder)
