@@ -18,6 +18,10 @@ REAL_BEATS_PER_S = 0.74
 """Median over six real speakers' tracks lifted from 2-D poses (0.50 to 0.99), where no reference is
 given."""
 
+IDENTICAL = "bit-identical"
+NOTHING = 1e-3
+"""Smaller values are shown as 0."""
+
 
 @dataclass(frozen=True)
 class Criterion:
@@ -28,6 +32,15 @@ class Criterion:
     bound: str
     passed: bool | None
     detail: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The value for people."""
+        if self.value != self.value:
+            return "–"
+        if self.bound == IDENTICAL:
+            return "yes" if self.value else "no"
+        return f"{self.value:.3g}" if abs(self.value) >= NOTHING else "0"
 
 
 def within(
@@ -153,7 +166,7 @@ def editing(spans: Spans, pins: Pins) -> list[Criterion]:
         Criterion(
             "Re-generated span: frames outside",
             float(spans.identical),
-            "bit-identical",
+            IDENTICAL,
             spans.identical,
             f"new wrists {100 * spans.changed_m:.1f} cm from the old ones, mean",
         ),

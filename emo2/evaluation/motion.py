@@ -76,8 +76,7 @@ def table_lines(group, rows: tuple[Row, ...]) -> list[str]:
 
 def criterion_line(line: Criterion) -> str:
     """One criterion as text."""
-    value = "–" if line.value != line.value else f"{line.value:.3g}"
-    return f"{MARKS[line.passed]:5s} {line.name}: {value} ({line.bound}); {line.detail}"
+    return f"{MARKS[line.passed]:5s} {line.name}: {line.shown} ({line.bound}); {line.detail}"
 
 
 def verdict(found: Examination) -> str:
