@@ -1,10 +1,11 @@
-"""Commands that gesture and film: `animate`, `gesture`, `render`; and `doctor`."""
+"""Commands that film: `animate`, `render`; and `doctor`."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from emo2.cli.gestures import gesture_options
 from emo2.cli.inputs import open_studio, read_any_motion
 from emo2.cli.progress import Bars
 
@@ -18,7 +19,7 @@ def animate(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
             motion, notes = read_any_motion(arguments, studio, fps=studio.fps)
     else:
         with bars.stage("gesture"):
-            motion = studio.gesture(audio, on_step=bars, **_gesture_options(arguments))
+            motion = studio.gesture(audio, on_step=bars, **gesture_options(arguments))
         notes = []
     return _film(arguments, bars, studio, portrait, audio, motion, notes)
 
@@ -31,27 +32,6 @@ def render(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
     with bars.stage("read"):
         studio, portrait, audio = _open(arguments, studio)
     return _film(arguments, bars, studio, portrait, audio, motion, notes)
-
-
-def gesture(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
-    """A recording to two hands in motion."""
-    from emo2.media import load_audio
-    from emo2.motion.formats import save_npz
-    from emo2.motion.hashing import motion_hash
-
-    with bars.stage("read"):
-        studio, audio = open_studio(arguments), load_audio(arguments.audio)
-    with bars.stage("gesture"):
-        motion = studio.gesture(audio, on_step=bars, **_gesture_options(arguments))
-    save_npz(motion, arguments.out)
-    return {
-        "frames": motion.num_frames,
-        "fps": motion.fps,
-        "duration_s": round(audio.duration_s, 4),
-        "motion": motion_hash(motion),
-        "style": motion.meta.get("style"),
-        "speed": motion.meta.get("speed"),
-    }
 
 
 def doctor(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
@@ -99,7 +79,3 @@ def _open(arguments: argparse.Namespace, studio=None):
 
     studio = studio or open_studio(arguments)
     return studio, studio.analyse(load_image(arguments.portrait)), load_audio(arguments.audio)
-
-
-def _gesture_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {"style": arguments.style, "speed": arguments.speed, "seed": arguments.seed}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emo2.errors import InputError
 
-_FILES = ("portrait", "audio", "ops")
+_FILES = ("portrait", "audio", "ops", "pins")
 _INPUTS = (*_FILES, "motion", "source")
 
 

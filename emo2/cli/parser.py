@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from emo2.cli import films, motions
+from emo2.cli import films, gestures, motions
 from emo2.errors import InputError
 
 WORKSHOPS = {
@@ -22,6 +22,7 @@ WORKSHOPS = {
 
 MOST_PICTURES = 48
 """On a contact sheet."""
+HANDS = ("left", "right")
 FILM, MOTION, PICTURE = (".mp4",), (".npz",), (".png", ".jpg", ".jpeg")
 
 
@@ -41,9 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_film(animate)
     _add_motion(animate, required=False, help=": used as it is")
     _add_gesture(animate)
-    gesture = _command(commands, films.gesture, out=MOTION)
+    gesture = _command(commands, gestures.gesture, out=MOTION)
     _add_audio(gesture, required=True)
     _add_gesture(gesture)
+    _add_anew(gesture)
     render = _command(commands, films.render, out=FILM)
     _add_film(render)
     _add_motion(render, required=True)
@@ -91,9 +93,39 @@ def _add_audio(sub: argparse.ArgumentParser, *, required: bool = False, help: st
 
 
 def _add_gesture(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--style", help="a gesture style of the checkpoint")
+    text = "a gesture style of the checkpoint, or a mixture: talk-calm=0.7,present=0.3"
+    sub.add_argument("--style", type=gestures.mixture, help=text)
     sub.add_argument("--speed", type=float, help="0..1: the share of the corpus that moves less")
     sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--guidance", type=float, help="on the speech; 1 is off, 2 usual")
+    sub.add_argument("--style-guidance", type=float, help="on the style; 1 is off")
+    sub.add_argument("--steps", type=int, help="denoising steps a window; 8 to 12 are enough")
+
+
+def _add_anew(sub: argparse.ArgumentParser) -> None:
+    text = "this many at once, of the seeds from --seed on: OUT-SEED.npz"
+    sub.add_argument("--variants", type=int, metavar="N", help=text)
+    _add_motion(sub, required=False, help=", of which a part is made anew:")
+    anew = sub.add_argument_group("which part of --motion is made anew; the rest stays")
+    anew.add_argument(
+        "--span",
+        type=gestures.stretch,
+        action="append",
+        metavar="START:STOP",
+        help="a stretch in seconds; may be given again",
+    )
+    anew.add_argument("--lock", choices=HANDS, help="this hand stays, the other is made anew")
+    anew.add_argument("--continue", action="store_true", dest="go_on", help="what comes after it")
+    anew.add_argument(
+        "--pin",
+        type=gestures.moment,
+        action="append",
+        metavar="SECOND",
+        help="its pose there stays, all between is made anew; may be given again",
+    )
+    anew.add_argument("--hands", choices=HANDS, help="only of this hand (--span, --pin)")
+    anew.add_argument("--pins", type=Path, help="a .json list of key poses; needs no --motion")
+    sub.set_defaults(settle=gestures.settle)
 
 
 def _add_motion(sub: argparse.ArgumentParser, *, required: bool, help: str = "") -> None:

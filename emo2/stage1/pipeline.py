@@ -133,9 +133,10 @@ class Stage1Pipeline(DiffusionPipeline):
 
         Args:
             style: a name out of `styles`, or a mixture such as {"talk-calm": 0.7, "present": 0.3};
-                a share may lie in -0.5..1.5, beyond one style and away from another.
+                a share may lie in -0.5..1.5, beyond one style and away from another. None = the
+                given motion's, else the checkpoint's default.
             speed: 0..1, the share of the training corpus that moves less; None = the style's own
-                median.
+                median, or with the given motion's style its speed.
             seed: the same seed gives the same motion, another one another motion.
             keep: frames and joints that are given. Only the windows that touch what is free are
                 made; hand shape, visibility and `meta` are those of the given motion.
@@ -169,7 +170,7 @@ class Stage1Pipeline(DiffusionPipeline):
         `__call__` makes of its seed. `options` as there."""
         if not 1 <= count <= MOST_VARIANTS:
             raise InputError("count", f"must be 1 to {MOST_VARIANTS}", count, "Try 4.")
-        settings = self._settle(**options)
+        settings = self._settle(keep, **options)
         self._check_features(features)
         if not features.num_frames:
             raise InputError("features", "must not be empty", "0 frames", "Give some speech.")
@@ -193,7 +194,7 @@ class Stage1Pipeline(DiffusionPipeline):
         """Hands piece by piece, for speech of any length that also comes piece by piece
         (`AudioEncoder.stream`): memory does not grow. Joined, they are the motion that `__call__`
         makes of all features at once, to the bit. `options` as there, without `keep`."""
-        settings = self._settle(**options)
+        settings = self._settle(None, **options)
         sampler = Sampler(self.motion_dit, self.scheduler, settings, [seed])
         hearing = Hearing(self._checked(piece) for piece in pieces)
         made = finished(Run(0, None), hearing, sampler, _nobody)
@@ -201,8 +202,9 @@ class Stage1Pipeline(DiffusionPipeline):
 
     # 1. What is asked for
 
-    def _settle(self, **options: Any) -> Settings:
-        """Settings from arguments, the checkpoint's defaults where they are None or left out."""
+    def _settle(self, keep: Keep | None, **options: Any) -> Settings:
+        """Settings from arguments. Where they are None or left out: style and speed of the given
+        motion, if it was made here, else the checkpoint's defaults."""
         defaults = {
             "style": self.config.default_style,
             "speed": None,
@@ -215,8 +217,16 @@ class Stage1Pipeline(DiffusionPipeline):
         if unknown:
             raise TypeError(f"unknown argument {unknown[0]!r}")
         given = {name: value for name, value in options.items() if value is not None}
+        if keep is not None and "style" not in given:
+            defaults |= self._manner(keep.motion)
         most = self.scheduler.config.num_train_timesteps
         return settle(self.motion_dit, most_steps=most, **{**defaults, **given})
+
+    def _manner(self, motion: HandMotion) -> dict[str, Any]:
+        """The style and speed that `motion` was made with; nothing if this cannot be told."""
+        style, speed = motion.meta.get("style"), motion.meta.get("speed")
+        known = isinstance(style, Mapping) and style.keys() <= set(self.styles)
+        return {"style": style, "speed": speed} if known and any(style.values()) else {}
 
     def _check_features(self, features: AudioFeatures) -> None:
         config = self.motion_dit.config
