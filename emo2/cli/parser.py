@@ -10,7 +10,7 @@ from emo2.cli import films, gestures, motions
 from emo2.errors import InputError
 
 WORKSHOPS = {
-    "corpus": {"gesture": "emo2.training.corpus"},
+    "corpus": {"gesture": "emo2.training.corpus", "recorded": "emo2.training.recorded"},
     "train": {
         "gesture": "emo2.training.gesture",
         "motion-autoencoder": "emo2.training.motion_autoencoder",
