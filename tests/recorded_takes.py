@@ -22,19 +22,23 @@ from emo2.motion.rotations import mirror, multiply, to_axis_angle, to_matrix
 FPS = 30.0
 
 
-def sound(folder: Path, name: str, seconds: float, rate: int = 16_000, seed: int = 0) -> Path:
+def sound(folder: Path, name: str, seconds: float, rate: int = 16_000, seed: int = 0) -> None:
     """A recording, of another rate where it is asked for."""
     samples = syllables(seconds, seed)
     times = np.arange(round(seconds * rate)) / rate
-    samples = np.interp(times, np.arange(len(samples)) / 16_000, samples)
-    path = folder / f"{name}.wav"
+    write_wave(
+        folder / f"{name}.wav", np.interp(times * 16_000, range(len(samples)), samples), rate
+    )
+
+
+def write_wave(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Samples in [-1, 1] as 16-bit mono."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes((samples * 32767).astype("<i2").tobytes())
-    return path
 
 
 def npz(folder: Path, name: str, seconds: float, seed: int = 0) -> None:

@@ -146,15 +146,15 @@ def resting_places(translation_m: np.ndarray, visible: np.ndarray) -> np.ndarray
     """(2, 3) the median place of each wrist (T, 2, 3) [m] while it is slowest; of a hand that is
     hardly seen, where hands rest as a rule."""
     out = np.empty((NUM_HANDS, 3))
-    speed = np.linalg.norm(np.gradient(translation_m.astype(np.float64), axis=0), axis=-1)
+    known = np.where(visible[..., None], translation_m, np.nan).astype(np.float64)
+    speed = np.linalg.norm(np.gradient(known, axis=0), axis=-1)  # NaN beside hidden frames
     for hand in range(NUM_HANDS):
         seen = np.flatnonzero(visible[:, hand])
         if len(seen) < LEAST_SEEN * len(visible):
             out[hand] = rest_pose(hand)[1]
             continue
-        slow = seen[
-            np.argsort(speed[seen, hand], kind="stable")[: math.ceil(SLOW_SHARE * len(seen))]
-        ]
+        order = seen[np.argsort(speed[seen, hand], kind="stable")]
+        slow = order[: math.ceil(SLOW_SHARE * len(seen))]
         out[hand] = np.median(translation_m[slow, hand], axis=0)
     return out
 
