@@ -1,9 +1,10 @@
 """The frozen motion autoencoder: what a network that knows gestures sees in a window of motion.
 
-    features = MotionAutoencoder.from_pretrained(FOLDER).features(motion)     # (n_windows, 35)
+    features = MotionAutoencoder.from_pretrained(FOLDER).features(motion)     # (n_windows, 51)
 
-A small 1-D convolutional variational autoencoder (Kingma & Welling 2014) over 64 frames of the
-network's 198 channels (`emo2.stage1.representation`). A feature vector is the mean of its 32
+A small variational autoencoder (Kingma & Welling 2014) over 64 frames of the network's 198 channels
+(`emo2.stage1.representation`): a linear path over principal directions and slow cosines, which
+holds posture and gesture, and 1-D convolutions beside it. A feature vector is the mean of its 48
 latents, which says where on the manifold of gestures a window lies, and three logarithms of how
 badly the velocities of places, wrists and fingers are rebuilt, which say how far off it lies: a
 bottleneck alone is blind to a tremble, for it was never given one to code. Evaluation mode always
@@ -29,6 +30,7 @@ from emo2.stage1.representation import (
     NUM_SLOTS,
     PARTS,
     expand_slots,
+    part_weights,
     to_channels,
 )
 from emo2.types import NUM_HANDS, HandMotion
@@ -38,6 +40,8 @@ KERNEL, STRIDE = 4, 2
 CHUNK_WINDOWS = 256
 RESIDUAL_FLOOR = 1e-3
 """Normalised channels per frame: what is rebuilt better than this is rebuilt."""
+SMALLEST_DIRECTION = 0.05
+"""Normalised channels: directions that vary less are not blown up to unit variance."""
 
 
 class MotionAutoencoder(ModelMixin, ConfigMixin):
@@ -45,16 +49,24 @@ class MotionAutoencoder(ModelMixin, ConfigMixin):
 
     Args:
         latent_size: L, numbers per window.
+        num_directions: P, principal directions of a frame that are kept.
+        num_waves: cosines over the window on the linear path.
         widths: channels of the convolutions; each halves the number of frames.
     """
 
     @register_to_config
-    def __init__(self, latent_size: int = 32, widths: tuple[int, ...] = (64, 96, 128)) -> None:
+    def __init__(
+        self,
+        latent_size: int = 48,
+        num_directions: int = 40,
+        num_waves: int = 12,
+        widths: tuple[int, ...] = (64, 96, 112),
+    ) -> None:
         super().__init__()
         frames = WINDOW_FRAMES // STRIDE ** len(widths)
         down: list[nn.Module] = []
         up: list[nn.Module] = []
-        for wide, narrow in pairwise((NUM_CHANNELS, *widths)):
+        for wide, narrow in pairwise((num_directions, *widths)):
             down += [nn.Conv1d(wide, narrow, KERNEL, STRIDE, padding=1), nn.GELU()]
             up = [nn.GELU(), nn.ConvTranspose1d(narrow, wide, KERNEL, STRIDE, padding=1), *up]
         deepest = widths[-1] * frames
@@ -62,8 +74,16 @@ class MotionAutoencoder(ModelMixin, ConfigMixin):
         self.up = nn.Sequential(
             nn.Linear(latent_size, deepest), nn.Unflatten(1, (widths[-1], frames)), *up
         )
+        self.down_linear = nn.Linear(num_directions * num_waves, latent_size)
+        self.up_linear = nn.Sequential(
+            nn.Linear(latent_size, num_directions * num_waves),
+            nn.Unflatten(1, (num_directions, num_waves)),
+        )
+        self.register_buffer("waves", cosines(num_waves), persistent=False)
         self.register_buffer("channel_mean", torch.zeros(NUM_CHANNELS))
         self.register_buffer("channel_std", torch.ones(NUM_CHANNELS))
+        self.register_buffer("whiten", torch.eye(NUM_CHANNELS, num_directions))
+        self.register_buffer("colour", torch.eye(num_directions, NUM_CHANNELS))
         self.register_buffer("feature_mean", torch.zeros(latent_size + len(PARTS)))
         self.register_buffer("feature_std", torch.ones(latent_size + len(PARTS)))
 
@@ -89,15 +109,32 @@ class MotionAutoencoder(ModelMixin, ConfigMixin):
         """d: the latents, and one residual per part."""
         return self.config.latent_size + len(PARTS)
 
+    def fit_frames(self, frames: Tensor, mean: Tensor, std: Tensor) -> None:
+        """Fix the principal directions by frames (n, 198) of the corpus with its `mean` and `std`:
+        of parts that weigh alike, scaled to unit variance."""
+        self.channel_mean.copy_(mean)
+        self.channel_std.copy_(std)
+        weights = torch.from_numpy(part_weights()).sqrt()
+        normal = (frames - mean) / std * weights
+        values, vectors = torch.linalg.eigh(normal.T.cov())
+        count = self.config.num_directions
+        size = values[-count:].clamp(min=SMALLEST_DIRECTION**2).sqrt()
+        self.whiten.copy_(weights[:, None] * vectors[:, -count:] / size)
+        self.colour.copy_(size[:, None] * vectors[:, -count:].T / weights)
+
     def encode(self, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Channels (B, 64, 198), not normalised -> mean and log variance of the latents (B, L)."""
         normal = (channels - self.channel_mean) / self.channel_std
-        mean, log_variance = self.down(normal.transpose(1, 2)).chunk(2, dim=1)
+        track = (normal @ self.whiten).transpose(1, 2)  # (B, P, 64)
+        mean, log_variance = self.down(track).chunk(2, dim=1)
+        mean = mean + self.down_linear((track @ self.waves).flatten(1))
         return mean, log_variance.clamp(-12, 8)
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latents (B, L) -> channels (B, 64, 198), not normalised."""
-        return self.up(latent).transpose(1, 2) * self.channel_std + self.channel_mean
+        track = self.up(latent) + self.up_linear(latent) @ self.waves.T  # (B, P, 64)
+        normal = track.transpose(1, 2) @ self.colour
+        return normal * self.channel_std + self.channel_mean
 
     def measure(self, channels: Tensor) -> Tensor:
         """Channels (B, 64, 198) -> features (B, L + 3), not standardised."""
@@ -122,6 +159,13 @@ class MotionAutoencoder(ModelMixin, ConfigMixin):
         """
         motion = at_film_rate(motion)
         return self.features_of_windows(cut(to_channels(motion.quaternions, motion.translation_m)))
+
+
+def cosines(count: int) -> Tensor:
+    """(64, count) float32 orthonormal: the slowest waves of the discrete cosine transform."""
+    time = torch.arange(WINDOW_FRAMES) + 0.5
+    waves = torch.cos(torch.pi / WINDOW_FRAMES * time[:, None] * torch.arange(count))
+    return waves / waves.norm(dim=0)
 
 
 def part_means() -> Tensor:

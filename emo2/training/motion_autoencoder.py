@@ -23,37 +23,37 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from emo2.errors import InputError
 from emo2.evaluation.autoencoder import MotionAutoencoder, part_means
 from emo2.evaluation.windows import WINDOW_FRAMES, cut
 from emo2.motion.rotations import angle_between
-from emo2.stage1.representation import from_channels, swap_hands
+from emo2.stage1.representation import NUM_CHANNELS, from_channels, swap_hands
 from emo2.training.corpus_folder import VALIDATION_SHARE, Corpus
 
 LOG_FIELDS = ("step", "seconds", "rate", "loss", "places", "wrists", "fingers", "divergence")
-STATISTICS_WINDOWS = 4000
+FITTED_WINDOWS = 4000
+"""Windows that fix the principal directions at the start and the features' scale at the end."""
 
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
     """One run of `python -m emo2 train motion-autoencoder`."""
 
-    latent_size: int = 32
-    widths: tuple[int, ...] = (64, 96, 128)
+    latent_size: int = 48
+    widths: tuple[int, ...] = (64, 96, 112)
     seed: int = 0
     steps: int = 4000
-    batch: int = 96
+    batch: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
     grad_clip: float = 1.0
-    velocity_weight: float = 1.0
+    velocity_weight: float = 0.1
+    """Small: 48 numbers cannot hold the quickest turns of a window, and should not try."""
     velocity_scale: float = 0.2
-    """Frame-to-frame differences of normalised channels are about this large: divided by it they
-    weigh like places (as in Stage 1)."""
-    divergence_weight: float = 1e-3
+    """Frame-to-frame differences of normalised channels are about this large (as in Stage 1)."""
+    divergence_weight: float = 1e-4
     """Of the Kullback-Leibler divergence to a unit Gaussian, per latent: just enough to make the
     cloud of latents round, as the Frechet distance supposes."""
     log_every: int = 50
@@ -72,9 +72,11 @@ class AutoencoderTraining:
             raise InputError("corpus", rule, self.learnt.shape[2], remedy)
         torch.manual_seed(config.seed)
         self.accelerator = Accelerator()
-        model = MotionAutoencoder(config.latent_size, config.widths)
-        model.channel_mean.copy_(torch.tensor(corpus.facts["mean"]))
-        model.channel_std.copy_(torch.tensor(corpus.facts["std"]))
+        model = MotionAutoencoder(config.latent_size, widths=config.widths)
+        windows = draw_windows(self.learnt, FITTED_WINDOWS, np.random.default_rng(config.seed))
+        frames = torch.from_numpy(windows[:, :: WINDOW_FRAMES // 4].reshape(-1, NUM_CHANNELS))
+        mean, std = (torch.tensor(corpus.facts[name]) for name in ("mean", "std"))
+        model.fit_frames(frames, mean, std)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
         self.model = model.to(self.accelerator.device)
         self.optimiser = self.accelerator.prepare(optimiser)
@@ -154,7 +156,7 @@ class AutoencoderTraining:
         """Fix the features' scale, write `checkpoint/` and `report.json`; returns the report."""
         model = self.model.eval()
         rng = np.random.default_rng(self.config.seed)
-        windows = torch.from_numpy(draw_windows(self.learnt, STATISTICS_WINDOWS, rng))
+        windows = torch.from_numpy(draw_windows(self.learnt, FITTED_WINDOWS, rng))
         rows = torch.cat([model.measure(part.to(model.device)) for part in windows.split(256)])
         model.feature_mean.copy_(rows.mean(dim=0))
         model.feature_std.copy_(rows.std(dim=0))
@@ -194,14 +196,13 @@ def draw_windows(channels: np.ndarray, count: int, rng: np.random.Generator) -> 
 def rebuild_loss(
     model: MotionAutoencoder, rebuilt: Tensor, channels: Tensor, config: AutoencoderConfig
 ) -> Tensor:
-    """(3,) mean absolute error of normalised channels and of their velocities: places, wrists,
+    """(3,) mean squared error of normalised channels and of their velocities: places, wrists,
     fingers."""
     error = (rebuilt - channels) / model.channel_std
-    faults = functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.1)
     speed = error.diff(dim=1) / config.velocity_scale
-    jolts = functional.smooth_l1_loss(speed, torch.zeros_like(speed), reduction="none", beta=0.1)
-    means = part_means().to(error)
-    return (faults.mean(dim=(0, 1)) + config.velocity_weight * jolts.mean(dim=(0, 1))) @ means
+    faults = error.square().mean(dim=(0, 1))
+    jolts = speed.square().mean(dim=(0, 1))
+    return (faults + config.velocity_weight * jolts) @ part_means().to(error)
 
 
 @torch.no_grad()
