@@ -12,6 +12,9 @@ from emo2.media import load_audio
 from emo2.motion.formats import identify, read_motion
 from emo2.types import AudioClip, HandMotion
 
+POSE_FOLDER = "echomimic"
+"""The format of which a folder is one motion; other folders are looked into."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -40,14 +43,16 @@ def find_references(folder: Path) -> list[Reference]:
 
 def _motions(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if _is_motion(path):
+        name = _format(path)
+        if (path.is_file() and name) or name == POSE_FOLDER:
             yield path
-        elif path.is_dir():  # not a pose folder itself
+        elif path.is_dir():
             yield from _motions(path)
 
 
-def _is_motion(path: Path) -> bool:
+def _format(path: Path) -> str:
+    """The name of a readable format, or nothing."""
     try:
-        return identify(path).reader is not None
+        return identify(path).name
     except InputError:
-        return False
+        return ""

@@ -18,6 +18,9 @@ SPARC_PADDING = 16
 SPARC_LEAST_M_S = 0.05
 """Windows that move less on average have no movement whose smoothness could be told."""
 NUM_PLACEBOS = 200
+UNSEEN_M_S = 2e-3
+"""Added to jumps before they are divided: nobody sees a change of velocity of 2 mm/s from one frame
+to the next, and hands that lie dead still would divide by nothing."""
 
 
 def jerk(points: np.ndarray, fps: float) -> float:
@@ -109,10 +112,10 @@ def seams(tracks: list[tuple[np.ndarray, np.ndarray]], fps: float, seed: int = 0
     rng = np.random.default_rng(seed)
     placebo = np.array([_placebo(jumps, joins, rng) for _ in range(NUM_PLACEBOS)])
     return Seams(
-        velocity=float(np.median(at) / np.median(elsewhere)),
-        acceleration=float(np.median(sharper[0]) / np.median(sharper[1])),
-        mean_ratio=float(at.mean() / elsewhere.mean()),
-        literal=float(at.mean() / np.median(np.concatenate([at, elsewhere]))),
+        velocity=_over(np.median(at), np.median(elsewhere)),
+        acceleration=_over(*map(np.median, sharper), UNSEEN_M_S * fps),
+        mean_ratio=_over(at.mean(), elsewhere.mean()),
+        literal=_over(at.mean(), np.median(np.concatenate([at, elsewhere]))),
         placebo=float(placebo[:, 0].mean()),
         placebo_most=float(np.percentile(placebo[:, 1], 95)),
         joins=len(at),
@@ -127,7 +130,7 @@ def local_ratios(points: np.ndarray, joins: np.ndarray, fps: float) -> np.ndarra
     for join in joins:
         around = np.abs(np.arange(len(jumps)) - join)
         near = jumps[(around <= reach) & (around > 1)]
-        ratios.append(jumps[join] / max(np.nanmedian(near), 1e-9))
+        ratios.append(_over(jumps[join], np.nanmedian(near)))
     return np.array(ratios)
 
 
@@ -178,5 +181,9 @@ def _placebo(jumps, joins, rng: np.random.Generator) -> tuple[float, float]:
         for jump, frames in zip(jumps, joins, strict=True)
     ]
     at, elsewhere = _split(jumps, moved)
-    middle = np.median(elsewhere)
-    return at.mean() / np.median(np.concatenate([at, elsewhere])), np.median(at) / middle
+    usual = np.median(np.concatenate([at, elsewhere]))
+    return _over(at.mean(), usual), _over(np.median(at), np.median(elsewhere))
+
+
+def _over(jump: float, usual: float, unseen: float = UNSEEN_M_S) -> float:
+    return float((jump + unseen) / (usual + unseen))
