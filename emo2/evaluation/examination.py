@@ -17,6 +17,7 @@ from emo2.evaluation.criteria import Criterion
 from emo2.evaluation.crowds import Crowds
 from emo2.evaluation.performers import Model, Teacher
 from emo2.evaluation.plausibility import flexion_percentiles
+from emo2.evaluation.points import Bones
 from emo2.evaluation.reference import Reference
 from emo2.evaluation.situations import shout, silence
 from emo2.evaluation.smoothness import jumps_around
@@ -141,10 +142,7 @@ class Examiner:
             for part, made in takes
             if part.kind == "teacher"
         }
-        crowds = {
-            style: Crowds(self._pipeline.hand_model, motions, real)
-            for style, motions in taught.items()
-        }
+        crowds = {style: Crowds(Bones(), motions, real) for style, motions in taught.items()}
         rows = []
         for part, made in tqdm(takes, desc="measures", unit="row", leave=False):
             row = measure(part.name, part.kind, made)

@@ -68,10 +68,14 @@ class Take:
         """(T, P, 3) wrists and fingertips [m]."""
         return seen_points(self.motion)
 
+    @cached_property
+    def minima(self) -> dict[float | None, tuple[np.ndarray, ...]]:
+        """Motion beats [s] per mask and point."""
+        return {mask: speed_minima(self.points, self.motion.fps, mask) for mask in MASKS}
+
     def heard(self, detector: str, mask: float | None = MASK) -> Heard:
         """Its beats against one detector's."""
-        minima = speed_minima(self.points, self.motion.fps, mask)
-        return Heard(minima, self.speech.beats_s[detector], self.speech.duration_s)
+        return Heard(self.minima[mask], self.speech.beats_s[detector], self.speech.duration_s)
 
 
 @dataclass(frozen=True)
