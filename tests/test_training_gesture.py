@@ -28,7 +28,8 @@ from emo2.training.gesture import GestureTraining, main
 from emo2.training.mixture import Mixture
 from emo2.training.prosody import Prosody, analyse
 from emo2.training.run_folder import RunFolder
-from emo2.training.teacher import STYLES, choose_accents, gesture, minimum_jerk
+from emo2.training.styles import STYLES
+from emo2.training.teacher import choose_accents, gesture, minimum_jerk
 from emo2.types import AudioClip, HandMotion
 
 RATE = 16_000

@@ -19,7 +19,8 @@ from emo2.motion.edit import trim
 from emo2.motion.rest import rest_pose
 from emo2.stage1.representation import from_channels, to_channels
 from emo2.training.prosody import analyse
-from emo2.training.teacher import STYLES, gesture
+from emo2.training.styles import STYLES
+from emo2.training.teacher import gesture
 from emo2.types import (
     NUM_BETAS,
     NUM_HANDS,

@@ -14,15 +14,24 @@ from emo2.stage1.motion_dit import MotionDiT
 from emo2.training.config import AudioSize, GestureConfig
 from emo2.types import NETWORK_SAMPLE_RATE_HZ
 
+LEVELS = (-2.0, 0.5)
+"""Powers of ten: the smallest and the largest first bias, for sound of unit variance."""
+
 
 def build_encoder(size: AudioSize) -> AudioEncoder:
     """A small wav2vec 2.0 whose first filters are Gabor wavelets, evenly spread in mel from 80 Hz
-    to 7 kHz."""
+    to 7 kHz.
+
+    Every layer normalisation in it would hide how loud a moment is, and loudness is what gestures
+    follow. Its convolutions have biases, therefore, and the first layer's begin between silence and
+    a shout: against these a sound is loud or soft.
+    """
     fields = dataclasses.asdict(size)
     config = Wav2Vec2Config(
         **fields,
         num_feat_extract_layers=len(size.conv_dim),
         feat_extract_norm="layer",
+        conv_bias=True,
         do_stable_layer_norm=True,
         mask_time_prob=0.0,
         **{
@@ -36,6 +45,9 @@ def build_encoder(size: AudioSize) -> AudioEncoder:
     first = model.feature_extractor.conv_layers[0].conv
     with torch.no_grad():
         first.weight.copy_(_gabor(size.conv_dim[0], size.conv_kernel[0])[:, None])
+        levels = torch.logspace(*LEVELS, size.conv_dim[0] // 2)
+        levels = torch.stack([levels, -levels], dim=1).flatten()
+        first.bias.copy_(levels[torch.randperm(len(levels))])
     extractor = Wav2Vec2FeatureExtractor(
         sampling_rate=NETWORK_SAMPLE_RATE_HZ, do_normalize=True, return_attention_mask=True
     )

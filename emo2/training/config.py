@@ -79,7 +79,7 @@ class GestureConfig:
     """"no" or "bf16"; None = bf16 on a GPU, full precision on a CPU, where bf16 is slower."""
     workers: int = 0
     """Processes that draw batches ahead; 0 = the training process itself."""
-    distil_steps: int = 250
+    distil_steps: int = 2000
     """First the encoder alone learns to tell loudness, flux and a mel spectrum from raw audio."""
     distil_batch: int = 10
     read_out_weight: float = 0.1

@@ -19,13 +19,15 @@ from tqdm import tqdm
 from emo2.stage1.representation import to_channels
 from emo2.training.corpus_folder import Clip, CorpusWriter, log_speed
 from emo2.training.prosody import analyse
+from emo2.training.styles import STYLES
 from emo2.training.synthesisers import Recordings
-from emo2.training.teacher import STYLES, gesture
-from emo2.training.voices import record, speak
+from emo2.training.teacher import gesture
+from emo2.training.voices import record, sing, speak
 from emo2.types import NETWORK_SAMPLE_RATE_HZ, NUM_HANDS
 
 FPS = 24.0
 SILENT_SHARE = 0.03
+SUNG_SHARE = 0.06
 GAIN_RANGE = (0.45, 1.9)
 
 
@@ -34,9 +36,15 @@ def make_clip(
 ) -> tuple[np.ndarray, ...]:
     """One clip's audio, channels, prosody, speed and rest."""
     rng = np.random.default_rng((seed, index))
-    silent = rng.random() < SILENT_SHARE
+    kind = rng.random()
+    silent = kind < SILENT_SHARE
     length = int(duration_s * NETWORK_SAMPLE_RATE_HZ)
-    dry = np.zeros(length, dtype=np.float32) if silent else speak(rng, duration_s, recordings)
+    if silent:
+        dry = np.zeros(length, dtype=np.float32)
+    elif kind < SILENT_SHARE + SUNG_SHARE:
+        dry = sing(rng, duration_s)
+    else:
+        dry = speak(rng, duration_s, recordings)
     prosody = analyse(dry)
     sound = rng.normal(0, 10 ** rng.uniform(-4, -1.5), length) if silent else record(rng, dry)
     motions = [

@@ -14,68 +14,34 @@ ulnar deviation [rad] (3), handshape angles [degrees] (25). Numbers after observ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from emo2.hands.limits import clamp_angles
 from emo2.hands.shapes import SHAPES, finger_quaternions
 from emo2.motion.anatomy import limit, limit_place, wrist_orientation
 from emo2.motion.rest import REST_ANGLES, REST_PLACE_M
 from emo2.motion.rotations import continuous, mirror
 from emo2.training.prosody import Prosody
+from emo2.training.styles import Style
 from emo2.types import NUM_HANDS, NUM_JOINTS
 
 POSE_SIZE = 3 + 3 + 25
-STOP_LEAD_S = 0.03
-"""A stroke stops this long before the accent."""
+STOP_LEAD_S = 0.025
+"""A stroke turns this long before the accent; fingers, which lag, arrive with it."""
 FIRST_STROKE_S = 0.5
 """A clip begins at rest: there is no time to prepare an earlier stroke."""
 FINGER_LAG_S, WRIST_LAG_S = 0.06, 0.03
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a kind of speaker gestures. Lengths in metres, times in seconds."""
-
-    share: float
-    """Share of the accents that get a stroke."""
-    min_gap_s: float
-    """Shortest time between two strokes."""
-    linger_s: float
-    """The hands go back to rest when the next stroke is further away than this."""
-    raise_m: tuple[float, float, float]
-    """Where the hands work, from rest: outward, up, forward."""
-    stroke_m: tuple[float, float, float]
-    """A full stroke from its preparation: outward, up, forward."""
-    stroke_s: float
-    prepare_s: float
-    retract_s: float
-    hold_s: float
-    both: float
-    """How often both hands gesture together."""
-    pronation_deg: tuple[float, float]
-    """Range: 90 palm down, 0 thumb up, -60 palm up."""
-    shapes: tuple[str, ...] = field(default=("relaxed", "open", "cup"))
-
-
-STYLES: dict[str, Style] = {
-    "talk-calm": Style(
-        0.5, 0.8, 1.0, (0.045, 0.06, 0.01), (0.032, -0.05, 0.02), 0.34, 0.45, 0.8, 0.15, 0.6,
-        (0, 60), ("relaxed", "relaxed", "cup", "open"),
-    ),
-    "talk-lively": Style(
-        0.85, 0.38, 1.3, (0.08, 0.19, 0.01), (0.05, -0.11, 0.03), 0.26, 0.34, 0.65, 0.2, 0.75,
-        (-25, 65), ("open", "relaxed", "cup", "pinch", "point", "ok", "fist"),
-    ),
-    "present": Style(
-        0.65, 0.7, 2.4, (0.13, 0.20, 0.01), (0.16, -0.04, 0.02), 0.42, 0.5, 0.85, 0.7, 0.6,
-        (-55, -10), ("open", "flat", "open", "relaxed"),
-    ),
-    "sing": Style(
-        0.5, 1.1, 2.8, (0.06, 0.15, 0.03), (0.14, 0.10, 0.03), 0.85, 0.8, 1.1, 0.5, 0.9,
-        (-60, 10), ("open", "relaxed", "cup"),
-    ),
-}  # fmt: skip
+TURN_S = 0.12
+"""How long a stroke and the movement after it overlap: hands slow down at an accent, they do not
+freeze."""
+FLOW_S = 0.25
+"""Where there is no more time than this beside preparation and stroke, strokes are one swing; else
+the hand waits between them."""
+AT_THE_TOP, AT_THE_TURN = 0.85, 0.28
+"""Sideways movement before and after a stroke, as shares of it: paths are loops, wide above and
+narrow where the stroke turns."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +82,7 @@ def gesture(
     measure."""
     num_frames = int(np.ceil(duration_s * fps))
     rests = _rest_poses(rng)
+    dominant = int(rng.random() < 0.85)
     chosen = choose_accents(prosody, style, gain)
     # Size grows from nearly nothing with how far an accent stands out: what the student has to
     # guess from the sound is smooth, and an accent just above the threshold does little harm.
@@ -123,11 +90,17 @@ def gesture(
     strength = (prosody.salience[chosen] - floor) / (1 - floor)
     steps: tuple[list[Step], list[Step]] = ([], [])
     for unit in _units(prosody.times_s[chosen], style.linger_s):
-        strengths = strength[np.isin(prosody.times_s[chosen], unit)]
-        unit_gain = gain * (0.45 + 0.75 * strengths.max())
-        for hand, form in enumerate(_unit_forms(style, unit_gain, rests, rng)):
+        inside = np.isin(prosody.times_s[chosen], unit)
+        strengths, efforts = strength[inside], prosody.effort[chosen][inside]
+        if strengths.max() * efforts.max() < style.least:
+            continue
+        unit_gain = gain * (0.45 + 0.75 * strengths.max()) * np.sqrt(efforts.mean())
+        forms = _unit_forms(style, unit_gain, rests, dominant, rng)
+        lag_s = _lags(forms, rng)
+        for hand, form in enumerate(forms):
             if form is not None:
-                steps[hand].extend(_play(unit, strengths, style, gain, rests[hand], form, rng))
+                sizes = gain**0.9 * (0.2 + 1.1 * strengths) * efforts
+                steps[hand].extend(_play(unit - lag_s[hand], sizes, style, rests[hand], form, rng))
     times = np.arange(num_frames) / fps
     poses = np.stack([_sum(rests[hand], steps[hand], times) for hand in range(NUM_HANDS)], axis=1)
     quaternions, translation_m = _to_motion(poses)
@@ -181,14 +154,17 @@ def _rest_poses(rng: np.random.Generator) -> list[np.ndarray]:
     return rests
 
 
-def _unit_forms(style: Style, gain: float, rests: list[np.ndarray], rng: np.random.Generator):
+def _unit_forms(
+    style: Style,
+    gain: float,
+    rests: list[np.ndarray],
+    dominant: int,
+    rng: np.random.Generator,
+) -> list[np.ndarray | None]:
     """For each hand where it works and how, (31,), or None where it stays at rest."""
-    draw = rng.random()
-    active = (
-        (True, True)
-        if draw < style.both
-        else (draw > (2 + style.both) / 3, draw <= (2 + style.both) / 3)
-    )
+    active = [True, True]
+    if rng.random() >= style.both:
+        active[1 - dominant if rng.random() < 0.7 else dominant] = False
     size = gain**0.9 * rng.lognormal(0, 0.15)
     raised = np.array(style.raise_m) * size * rng.uniform(0.75, 1.3, 3)
     raised += rng.normal(0, [0.02, 0.02, 0.015])
@@ -208,51 +184,96 @@ def _unit_forms(style: Style, gain: float, rests: list[np.ndarray], rng: np.rand
     return forms
 
 
+def _lags(forms: list[np.ndarray | None], rng: np.random.Generator) -> tuple[float, float]:
+    """Seconds by which each hand is early: two hands mostly move as one, sometimes one leads."""
+    lead_s = float(rng.uniform(0.02, 0.06)) if rng.random() < 0.25 else 0.0
+    if any(form is None for form in forms):
+        return 0.0, 0.0
+    return (lead_s, 0.0) if rng.random() < 0.5 else (0.0, lead_s)
+
+
 def _play(
     times: np.ndarray,
-    strengths: np.ndarray,
+    sizes: np.ndarray,
     style: Style,
-    gain: float,
     rest: np.ndarray,
     form: np.ndarray,
     rng: np.random.Generator,
 ) -> list[Step]:
     """One unit of one hand: prepare and stroke for every accent, hold, go back."""
     steps: list[Step] = []
-    pose, free_s = rest, -np.inf
-    for time, strength in zip(times, strengths, strict=True):
+    pose, turned_s, swing = rest, None, np.zeros(POSE_SIZE)
+    drift = rng.normal(0, 0.012, 3)
+    for time, full in zip(times, sizes, strict=True):
         stop = time - STOP_LEAD_S
         # A stroke takes the time there is: short gaps make quick, small strokes.
-        room = stop - free_s
+        room = np.inf if turned_s is None else stop - turned_s
         stroke_s = min(style.stroke_s * rng.uniform(0.9, 1.1), 0.55 * room)
-        prepare_s = min(style.prepare_s * rng.uniform(0.9, 1.2), room - stroke_s)
-        size = gain**0.9 * (0.2 + 1.1 * strength) * min(1.0, room / (style.stroke_s + 0.25))
-        stroke = np.array(style.stroke_m) * size * rng.uniform(0.75, 1.25, 3)
-        stroke += np.linalg.norm(style.stroke_m) * size * rng.normal(0, 0.18, 3)
-        flick = np.deg2rad(16.0) * min(size, 1.5)
-        ready, apex = form.copy(), form.copy()
-        wander = rng.normal(0, 0.012, 3) * min(size, 1.5)
-        ready[:3] = limit_place(form[:3] - 0.45 * stroke + wander)
-        apex[:3] = limit_place(form[:3] + 0.55 * stroke + wander)
-        ready[4:6] -= 0.8 * flick * _drop(form[3])
-        apex[4:6] += flick * _drop(form[3])
-        apex[3] -= 0.5 * flick * np.sign(style.stroke_m[0])
-        apex[6:] *= 1 - 0.2 * min(strength, 1.0)
+        size = full * min(1.0, room / (style.stroke_s + 0.25))
+        # Where a speaker works wanders from stroke to stroke, and stays near.
+        drift = 0.7 * drift + rng.normal(0, 0.009, 3) * min(size, 1.5)
+        stroke = _stroke(style, size, rng)
+        ready, apex = _ends(form, stroke, drift, size, style)
+        if turned_s is None:
+            begin = stop - stroke_s - style.prepare_s * rng.uniform(0.9, 1.2)
+        elif room < style.prepare_s + stroke_s + FLOW_S:
+            begin = turned_s - 0.75 * TURN_S
+        else:
+            steps.append(_recoil(turned_s, swing[:3], rng))
+            pose = pose + steps[-1].change
+            begin = stop - stroke_s - style.prepare_s * rng.uniform(0.9, 1.2)
         # The preparation flows into the stroke: it is still going on when the stroke sets in.
-        steps.append(
-            Step(
-                stop - stroke_s - prepare_s,
-                prepare_s + 0.45 * stroke_s,
-                ready - pose,
-                _bow(ready - pose, rng),
-            )
-        )
-        steps.append(Step(stop - stroke_s, stroke_s, apex - ready, _bow(apex - ready, rng)))
-        pose, free_s = apex, stop
+        prepare_s = stop - 0.55 * stroke_s - begin
+        steps.append(Step(begin, prepare_s, ready - pose, _bow(ready - pose, rng)))
+        aside = _sideways(stroke, rng)
+        over, under = AT_THE_TOP * aside, AT_THE_TURN * aside
+        top = stop - 0.8 * stroke_s
+        steps.append(Step(top - 0.2, 0.4, over, np.zeros(3)))
+        swing = apex - ready - over
+        steps.append(Step(stop + 0.25 * TURN_S - stroke_s, stroke_s, swing, _bow(swing, rng)))
+        steps.append(Step(stop - 0.2, 0.4, -under, np.zeros(3)))
+        pose, turned_s = apex - under, stop
+    steps.append(_recoil(turned_s, swing[:3], rng))
+    pose = pose + steps[-1].change
     hold_s = style.hold_s * rng.uniform(0.6, 1.4)
     retract_s = style.retract_s * rng.uniform(0.85, 1.2)
-    steps.append(Step(free_s + hold_s, retract_s, rest - pose, _bow(rest - pose, rng)))
+    steps.append(Step(turned_s + 0.5 + hold_s, retract_s, rest - pose, _bow(rest - pose, rng)))
     return steps
+
+
+def _stroke(style: Style, size: float, rng: np.random.Generator) -> np.ndarray:
+    """How far a stroke goes (3,), metres."""
+    stroke = np.array(style.stroke_m) * size * rng.uniform(0.75, 1.25, 3)
+    return stroke + np.linalg.norm(style.stroke_m) * size * rng.normal(0, 0.18, 3)
+
+
+def _ends(
+    form: np.ndarray, stroke: np.ndarray, drift: np.ndarray, size: float, style: Style
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (31,) before and after a stroke, around the unit's form."""
+    flick = np.deg2rad(16.0) * min(size, 1.5)
+    ready, apex = form.copy(), form.copy()
+    ready[:3] = limit_place(form[:3] - 0.45 * stroke + drift)
+    apex[:3] = limit_place(form[:3] + 0.55 * stroke + drift)
+    ready[4:6] -= 0.8 * flick * _drop(form[3])
+    apex[4:6] += flick * _drop(form[3])
+    apex[3] -= 0.5 * flick * np.sign(style.stroke_m[0])
+    apex[6:] *= 1 - 0.2 * min(size, 1.0)
+    return ready, apex
+
+
+def _recoil(turned_s: float, stroke: np.ndarray, rng: np.random.Generator) -> Step:
+    """After a stroke (3,) the hand springs about half-way back."""
+    change = np.concatenate([-rng.uniform(0.5, 0.8) * stroke, np.zeros(POSE_SIZE - 3)])
+    return Step(turned_s - 0.75 * TURN_S, rng.uniform(0.6, 0.75), change, np.zeros(3))
+
+
+def _sideways(stroke: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A change of place (31,) across the stroke's direction, by which its turn becomes a loop."""
+    length = np.linalg.norm(stroke) + 1e-9
+    across = np.cross(stroke / length, rng.normal([0.6, 0.0, 0.6], 1))
+    across *= length * rng.uniform(0.7, 1.3) / (np.linalg.norm(across) + 1e-9)
+    return np.concatenate([across, np.zeros(POSE_SIZE - 3)])
 
 
 def _drop(pronation_rad: float) -> np.ndarray:
@@ -301,7 +322,7 @@ def _to_motion(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         place = limit_place(pose[:, :3])
         angles = np.clip(pose[:, 3:6], np.deg2rad([-80, -45, -25]), np.deg2rad([85, 50, 30]))
         wrist = wrist_orientation(place, angles)
-        shape = pose[:, 6:].reshape(-1, 5, 5)
+        shape = clamp_angles(pose[:, 6:].reshape(-1, 5, 5))
         quaternions[:, hand] = finger_quaternions(shape, hand)
         quaternions[:, hand, 0] = mirror(wrist) if hand else wrist
         translation_m[:, hand] = place * ([-1, 1, 1] if hand else [1, 1, 1])

@@ -23,7 +23,8 @@ from emo2.features.portrait import analyse_portrait
 from emo2.guidance.maps import draw_guidance
 from emo2.media import load_image
 from emo2.training.prosody import analyse
-from emo2.training.teacher import STYLES, gesture
+from emo2.training.styles import STYLES
+from emo2.training.teacher import gesture
 from emo2.training.voices import record, speak
 from emo2.types import NUM_BETAS, NUM_HANDS, AudioClip, HandMotion
 
