@@ -5,14 +5,14 @@ import pytest
 
 from emo2.evaluation.beats import (
     alignment,
-    floor_of_noise,
-    jerk,
     motion_beats,
     rest_share,
     seam_ratio,
     wrist_speed,
 )
-from emo2.types import HandMotion
+from emo2.evaluation.performers import Trembling
+from emo2.evaluation.smoothness import jerk
+from emo2.types import AudioClip, HandMotion
 
 FPS = 24.0
 
@@ -59,17 +59,17 @@ def test_trembling_is_not_rewarded():
     moments = np.cumsum(rng.uniform(0.6, 1.6, 60))
     duration = moments[-1] + 2
     motion = steps_that_end_at(moments, duration)
-    noise = floor_of_noise(motion)
+    silence = AudioClip(np.zeros(round(duration * 16_000), np.float32))
+    noise = Trembling(6e-3)(silence, "", 0)
     assert len(motion_beats(noise)) > 20
     assert abs(alignment(motion_beats(noise), moments, duration).margin) < 0.08
-    assert jerk(noise) > 5 * jerk(motion)
+    assert jerk(noise.translation_m, FPS) > 5 * jerk(motion.translation_m, FPS)
 
 
 def test_nothing_to_measure_is_not_a_number():
     still = motion_of(np.zeros((240, 2, 3)))
     assert np.isnan(alignment(motion_beats(still), np.array([1.0, 2.0]), 10.0).margin)
     assert rest_share(still) == 1
-    assert jerk(still) == 0
     assert wrist_speed(motion_of(np.zeros((1, 2, 3)))).shape == (1, 2)
 
 

@@ -1,9 +1,9 @@
-"""Do the hands move with the speech? Beat alignment over chance, and what keeps that number honest.
+"""Do strokes end with the speech? The margin over chance of one clip, quick enough for tests.
 
-A raw beat score means little: a hand that trembles has a beat near everything, and with four sound
-onsets a second so has any hand. Here a motion's score is always compared with the same motion
-against the same speech shifted in a circle: `margin` is what is left. None of these numbers is
-comparable with a published "BA".
+A motion's strokes are scored against audio beats, and the same strokes against the same beats
+shifted in a circle: `margin` is what is left. `synchrony` asks the other way round, what each audio
+beat finds, pools clips and says how sure the answer is. None of these numbers is comparable with a
+published "BA".
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from emo2.types import HandMotion
 __all__ = [
     "Alignment",
     "alignment",
-    "floor_of_noise",
-    "jerk",
     "motion_beats",
     "rest_share",
     "seam_ratio",
@@ -63,14 +61,6 @@ def alignment(beats_s: np.ndarray, audio_s: np.ndarray, duration_s: float) -> Al
     return Alignment(score, float(np.mean(shifted)), float(np.std(shifted)), rate)
 
 
-def jerk(motion: HandMotion) -> float:
-    """Mean length of the wrists' third derivative [m/s^3]: high = shaky."""
-    if motion.num_frames < 4:
-        return 0.0
-    third = np.diff(motion.translation_m.astype(np.float64), n=3, axis=0) * motion.fps**3
-    return float(np.linalg.norm(third, axis=-1).mean())
-
-
 def rest_share(motion: HandMotion) -> float:
     """Share of time at which a hand moves slower than `STILL_M_S`."""
     return float((wrist_speed(motion) < STILL_M_S).mean())
@@ -83,19 +73,6 @@ def seam_ratio(motion: HandMotion, seams: np.ndarray, reach: int = 3) -> float:
     frames = np.arange(len(size)) + 1.5
     near = (np.abs(frames[:, None] - np.asarray(seams)[None]) <= reach).any(axis=1)
     return float(size[near].mean() / size[~near].mean())
-
-
-def floor_of_noise(motion: HandMotion, seed: int = 0, size_m: float = 6e-3) -> HandMotion:
-    """Frozen hands with `size_m` of jitter: what a measure must not reward."""
-    noise = np.random.default_rng(seed).normal(0, size_m, motion.translation_m.shape)
-    frozen = motion.translation_m.mean(axis=0, keepdims=True)
-    return HandMotion(
-        quaternions=motion.quaternions,
-        translation_m=frozen + noise,
-        visible=motion.visible,
-        betas=motion.betas,
-        fps=motion.fps,
-    )
 
 
 def _score(beats_s: np.ndarray, audio_s: np.ndarray) -> float:

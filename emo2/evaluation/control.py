@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,18 +35,12 @@ class SpeedOrder:
         return float(np.mean(rows))
 
 
-def speed_order(
-    model: Model,
-    clips: Sequence[AudioClip],
-    style: str | None = None,
-    on_motion: Callable[[], object] = lambda: None,
-) -> SpeedOrder:
-    """Gesture to every clip at every speed, all with seed 0; `on_motion` is called after each."""
+def speed_order(model: Model, clips: Sequence[AudioClip], style: str | None = None) -> SpeedOrder:
+    """Gesture to every clip at every speed, all with seed 0."""
     rows = np.zeros((len(clips), len(SPEEDS)))
     for row, clip in zip(rows, clips, strict=True):
         for at, speed in enumerate(SPEEDS):
             row[at] = wrist_deviation(model(clip, style, 0, speed=speed))
-            on_motion()
     return SpeedOrder(SPEEDS, rows)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -191,8 +193,26 @@ class Examiner:
     # 2. Controls and criteria
 
     def _orders(self) -> dict[str, SpeedOrder]:
+        """The default style over all short clips, which is judged; the others over one."""
         bar = tqdm(self._styles, desc="speed control", unit="style", leave=False)
-        return {style: speed_order(self._model, self._short, style) for style in bar}
+        clips = [self._short, *[self._short[:1]] * (len(self._styles) - 1)]
+        return {
+            style: speed_order(self._model, heard, style)
+            for style, heard in zip(bar, clips, strict=True)
+        }
+
+    def _trials(self) -> dict[str, Any]:
+        """What is tried once, with the default style."""
+        model, short, style = self._model, self._short, self._styles[0]
+        trials = {
+            "spans": partial(regenerated, model, short, style),
+            "pins": partial(pinned, model, short, style),
+            "silence": partial(silence, model, style),
+            "shout": partial(shout, model, short, style),
+            "taught shout": partial(shout, self._teacher, short, style),
+        }
+        bar = tqdm(trials.items(), desc="trials", leave=False)
+        return {name: trial() for name, trial in bar}
 
     def _criteria(self, rows, ours, orders, recognition, variants) -> list[Criterion]:
         kinds = {row.kind: [r for r in rows if r.kind == row.kind] for row in rows}
@@ -202,16 +222,11 @@ class Examiner:
         lines = criteria.timing(model[0], kinds["deaf"], speech_s, real)
         lines += criteria.control(orders, recognition)
         lines += criteria.quality(model[0], model, teacher)
-        lines += criteria.editing(
-            regenerated(self._model, self._short), pinned(self._model, self._short)
-        )
+        found = self._trials()
+        lines += criteria.editing(found["spans"], found["pins"])
         pairs = {s: (a.diversity, b.diversity) for s, (a, b) in variants.items()}
         lines.append(criteria.variety(pairs, NUM_VARIANTS))
-        loud = [
-            shout(performer, self._short, self._styles[0])
-            for performer in (self._model, self._teacher)
-        ]
-        lines += criteria.situations(silence(self._model, self._styles[0]), *loud)
+        lines += criteria.situations(found["silence"], found["shout"], found["taught shout"])
         return lines + criteria.groups(_per_group(ours))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,13 +50,7 @@ def silence(performer: Performer, style: str, seed: int = 0) -> tuple[Silence, S
     )
 
 
-def shout(
-    performer: Performer,
-    clips: Sequence[AudioClip],
-    style: str,
-    seed: int = 0,
-    on_motion: Callable[[], object] = lambda: None,
-) -> Shout:
+def shout(performer: Performer, clips: Sequence[AudioClip], style: str, seed: int = 0) -> Shout:
     """Raise each clip's first half, then its second, by 12 dB, and compare the same words."""
     logs = []
     for clip in clips:
@@ -66,7 +60,6 @@ def shout(
             middle = motion.num_frames // 2
             halves = trim(motion, 0, middle), trim(motion, middle, motion.num_frames)
             sizes[loud] = [wrist_deviation(half) for half in halves]
-            on_motion()
         for half in (0, 1):
             logs.append(np.log(sizes[half, half] / sizes[1 - half, half]))
     ratio = float(np.exp(np.mean(logs)))
