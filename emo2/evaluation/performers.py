@@ -122,14 +122,17 @@ class SmoothNoise:
 
 
 class Shuffled:
-    """A performer that hears the same speech cut into pieces and put together in another order."""
+    """A performer that hears the same speech cut into pieces and put together in another order, no
+    piece where it was."""
 
     def __init__(self, performer: Performer, piece_s: float = 1.5) -> None:
         self._performer, self._piece_s = performer, piece_s
 
     def __call__(self, audio: AudioClip, style: str, seed: int) -> HandMotion:
         size = round(self._piece_s * audio.sample_rate_hz)
-        order = np.random.default_rng((seed, 1)).permutation(-(-len(audio.samples) // size))
+        circle = np.random.default_rng((seed, 1)).permutation(-(-len(audio.samples) // size))
+        order = np.empty_like(circle)
+        order[circle] = np.roll(circle, 1)
         pieces = [audio.samples[at * size : (at + 1) * size] for at in order]
         return self._performer(AudioClip(np.concatenate(pieces)), style, seed)
 
