@@ -1,6 +1,7 @@
 """Can speech drive hands better than whole arms? EMO2's claim, tested on the pair of `baselines`.
 
     python -m emo2.evaluation.representations --speech DIR [--corpus DIR] [--seeds N]
+                                             [--styles NAME ...]
 
 Two small networks, equal but for what their channels mean, perform the same speech in the same
 styles with the same seeds. Beside each stands the same network made deaf, by shuffled audio, and
@@ -41,21 +42,14 @@ CLIP_S, VARIANT_S = 30.0, 12.0
 NUM_BATCHES, BATCH = 8, 16
 
 
-@dataclasses.dataclass(frozen=True)
-class Guess:
-    """How far the first guess lies from the teacher's motion, means over frames and hands."""
-
-    place_cm: float
-    """Of the wrists."""
-    velocity_cm_s: float
-    """Of the wrists."""
-    turn_deg: float
-    """Of the hands, in the body frame."""
+MEASURES = {"wrists": "cm", "their velocity": "cm/s", "hands' turn": "degrees"}
+"""How far a guess lies from the teacher's motion: means over a window's frames and both hands."""
 
 
 @torch.no_grad()
-def guesses(speaker: Speaker, mixture: Mixture) -> dict[str, Guess]:
-    """By what is heard: "right", "wrong" or "none"."""
+def guesses(speaker: Speaker, mixture: Mixture) -> dict[str, np.ndarray]:
+    """The errors (n, 3) of `MEASURES` on n held-out windows, the same for every network; by what is
+    heard: "right", "wrong" or "none"."""
     dit, scheduler = speaker.stage1.motion_dit, speaker.stage1.scheduler
     size = {field.name: dit.config[field.name] for field in dataclasses.fields(MotionSize)}
     config = GestureConfig(
@@ -65,7 +59,7 @@ def guesses(speaker: Speaker, mixture: Mixture) -> dict[str, Guess]:
         batch_motions=1,
     )
     last = scheduler.config.num_train_timesteps - 1
-    rows: dict[str, list[tuple[float, float, float]]] = {"right": [], "wrong": [], "none": []}
+    rows: dict[str, list] = {"right": [], "wrong": [], "none": []}
     for number in range(NUM_BATCHES):
         batch = draw(mixture, speaker.encoder, config, number, validation=True)
         hidden, _ = hear(speaker.encoder.model, batch, config.fps)
@@ -85,7 +79,7 @@ def guesses(speaker: Speaker, mixture: Mixture) -> dict[str, Guess]:
                 _apart(speaker, dit.denormalise(one)[context.shape[1] :], true[context.shape[1] :])
                 for one, true in zip(guess, batch.frames, strict=True)
             ]
-    return {row: Guess(*np.mean(values, axis=0).tolist()) for row, values in rows.items()}
+    return {row: np.array(values) for row, values in rows.items()}
 
 
 def _apart(speaker: Speaker, told: torch.Tensor, true: torch.Tensor) -> tuple[float, float, float]:
@@ -136,6 +130,23 @@ def rows_of(
     return rows
 
 
+def guess_lines(found: dict[str, np.ndarray]) -> list[str]:
+    """Means with standard errors over windows, and what the right speech takes off the errors."""
+    rows = {f"{heard} speech": errors for heard, errors in found.items()}
+    rows["wrong less right"] = found["wrong"] - found["right"]
+    lines = []
+    for title, errors in rows.items():
+        spread = errors.std(axis=0, ddof=1) / np.sqrt(len(errors))
+        figures = [
+            f"{name} {mean:.2f} +- {error:.2f} {unit}"
+            for (name, unit), mean, error in zip(
+                MEASURES.items(), errors.mean(axis=0), spread, strict=True
+            )
+        ]
+        lines.append(f"  {title:16s} " + ", ".join(figures))
+    return lines
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the tables."""
     from emo2.pipeline import DEMO_CHECKPOINT
@@ -146,13 +157,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--speech", type=Path, required=True, help="a folder of recordings")
     parser.add_argument("--corpus", type=Path, help="a corpus folder: adds the first guesses")
     parser.add_argument("--baselines", type=Path, default=FOLDER, help="the pair of checkpoints")
+    parser.add_argument("--styles", nargs="+", default=list(STYLES), help=" ".join(STYLES))
     parser.add_argument("--seeds", type=int, default=4, help="performances per row (4)")
     options = parser.parse_args(argv)
     speakers = {name: Speaker.load(name, options.baselines) for name in REPRESENTATIONS}
     clips = [clip for group in find_speech(options.speech, CLIP_S).values() for clip in group]
     speech = [Speech(clip) for clip in clips]
     hand_model = HandModel.from_pretrained(DEMO_CHECKPOINT / "hands")
-    for style in STYLES:
+    for style in options.styles:
         rows = rows_of(speakers, speech, style, options.seeds, hand_model)
         for group in TABLE[:3]:
             print(*table_lines(group, tuple(rows)), "", sep="\n")
@@ -162,12 +174,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.corpus:
         mixture = Mixture.load([options.corpus])
         for name, speaker in speakers.items():
-            for heard, guess in guesses(speaker, mixture).items():
-                print(
-                    f"{TITLES[name]:22s} first guess, {heard:5s} speech: wrists "
-                    f"{guess.place_cm:.2f} cm, {guess.velocity_cm_s:.1f} cm/s, "
-                    f"hands {guess.turn_deg:.1f} degrees"
-                )
+            print(
+                f"first guess of {TITLES[name]}", *guess_lines(guesses(speaker, mixture)), sep="\n"
+            )
     return 0
 
 
