@@ -60,7 +60,8 @@ def stroke_timing(ours: Row, teacher: Row) -> str:
         title = f"{middle:+.2f} s: {share:.1%}"
         plot.box((middle - 0.46 * width, middle + 0.46 * width), (0, share), "bar model", title)
     spread = 2 * lags.chance_spread
-    plot.band(middles, lags.chance - spread, lags.chance + spread, "chance")
+    low = np.maximum(lags.chance - spread, 0)
+    plot.band(middles, low, lags.chance + spread, "chance")
     plot.line(middles, lags.chance, "chance")
     if usual is not None:
         plot.line(middles, usual.share, "teacher")

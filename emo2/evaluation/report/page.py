@@ -69,7 +69,7 @@ def page(found: Examination, checkpoint: str | None, fps: float) -> str:
     return Template((_HERE / "page.html").read_text(encoding="utf-8")).substitute(
         css=(_HERE / "page.css").read_text(encoding="utf-8"),
         facts=f"Checkpoint {checkpoint} · {minutes:.1f} minutes of speech{groups} · "
-        f"{found.seeds} seeds a row · everything at its default unless said otherwise",
+        f"{found.seeds} seeds a row · default settings",
         held=sum(judged),
         judged=len(judged),
         share=round(100 * sum(judged) / max(len(judged), 1)),
@@ -114,6 +114,14 @@ def _figures(found: Examination, fps: float):
         ("model", "teacher"),
     )
     yield _figure(
+        "How do fingers bend?",
+        "2nd to 98th percentile, the dot is the median. Recorded: semantic gestures by motion "
+        "capture (SeG), which nothing here was made from.",
+        figures.finger_flexion(found.flexion),
+        ("real", "model", "teacher"),
+        {"real": "recorded"},
+    )
+    yield _figure(
         "Does the speed control order motion?",
         "Lines are means over clips, dots single clips, seed 0 throughout.",
         figures.speed_control(found.orders),
@@ -139,14 +147,6 @@ def _figures(found: Examination, fps: float):
             "would stand out in the middle.",
             figures.around_joins(found.around_joins, fps),
         )
-    yield _figure(
-        "How do fingers bend?",
-        "2nd to 98th percentile, the dot is the median. Recorded: semantic gestures by motion "
-        "capture (SeG), which nothing here was made from.",
-        figures.finger_flexion(found.flexion),
-        ("real", "model", "teacher"),
-        {"real": "recorded"},
-    )
 
 
 def _figure(title: str, says: str, svg: str, kinds=(), names=None) -> str:
@@ -177,7 +177,7 @@ def _table(group: Group, rows: tuple[Row, ...]) -> str:
 
 
 def _head(column: Column) -> str:
-    return escape(column.label + (f", {column.unit}" if column.unit not in ("", "/s") else ""))
+    return escape(column.label + (f", {column.unit}" if column.unit not in ("", "/s", "×") else ""))
 
 
 def _cells(row, tag: str, name: str = "") -> str:
