@@ -171,6 +171,8 @@ def test_bad_folders_are_refused(tmp_path, capsys):
     assert WORKSHOPS["evaluate"]["motion"] == "emo2.evaluation.motion"
     assert main(["evaluate", "motion", "--speech", str(tmp_path)]) == 2
     assert "--speech" in capsys.readouterr().err
+    assert main(["evaluate", "motion", "--speech", str(tmp_path), "--seeds", "0"]) == 2
+    assert "--seeds: must be at least 1" in capsys.readouterr().err
 
 
 def test_references_are_found_with_their_sound(tmp_path, speech_file):

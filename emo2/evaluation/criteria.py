@@ -58,6 +58,11 @@ def within(
     return Criterion(name, value, " and ".join(sides) + (unit and f" {unit}"), passed, detail)
 
 
+def unmeasured(name: str, why: str) -> Criterion:
+    """A line without a value."""
+    return Criterion(name, float("nan"), "not measured", None, why)
+
+
 def timing(
     default: Row, deaf: Sequence[Row], speech_s: float, real_beats: float | None
 ) -> list[Criterion]:
@@ -103,23 +108,24 @@ def control(orders: dict[str, SpeedOrder], recognition: Recognition | None) -> l
             f"{order.within:.3f}",
         )
         lines.append(line if at == 0 else Criterion(*_told(line)))
-    if recognition is not None:
-        lines.append(
-            within(
-                "Style recognised",
-                recognition.accuracy,
-                least=0.8,
-                detail=f"{recognition.segments} segments of 8 s of unseen clips and seeds, chance "
-                f"{recognition.chance:.2f}",
-            )
-        )
-    return lines
+    if recognition is None:
+        return [*lines, unmeasured("Style recognised", "needs two styles, two seeds, two clips")]
+    line = within(
+        "Style recognised",
+        recognition.accuracy,
+        least=0.8,
+        detail=f"{recognition.segments} segments of 8 s of unseen clips and seeds, chance "
+        f"{recognition.chance:.2f}",
+    )
+    return [*lines, line]
 
 
 def quality(default: Row, styles: Sequence[Row], teachers: Sequence[Row]) -> list[Criterion]:
     """Seams, jerk, limits, collisions; the worst style counts."""
     lines = []
-    if default.seams is not None:
+    if default.seams is None:
+        lines.append(unmeasured("Seam ratio", "no clip is longer than a window"))
+    else:
         most = max(styles, key=lambda row: row.facts["seam"])
         lines.append(
             within(

@@ -17,6 +17,7 @@ from pathlib import Path
 import diffusers
 import transformers
 
+from emo2.errors import InputError
 from emo2.evaluation.columns import TABLE
 from emo2.evaluation.criteria import Criterion
 from emo2.evaluation.examination import Examination, Examiner
@@ -32,6 +33,10 @@ MARKS = {True: "pass", False: "FAIL", None: "-"}
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 when all criteria hold, 1 when one fails."""
     options = _parser().parse_args(argv)
+    if options.seeds < 1:
+        raise InputError("--seeds", "must be at least 1", options.seeds, "2 tell styles apart.")
+    if not options.clip > 0:
+        raise InputError("--clip", "must be above 0 s", options.clip, f"Try {CLIP_S:g}.")
     from emo2.evaluation.report.page import write_report
     from emo2.pipeline import EMO2Pipeline
 
