@@ -30,7 +30,7 @@ from emo2.evaluation.autoencoder import MotionAutoencoder, part_means
 from emo2.evaluation.windows import WINDOW_FRAMES, cut
 from emo2.motion.rotations import angle_between
 from emo2.stage1.representation import NUM_CHANNELS, from_channels, swap_hands
-from emo2.training.corpus_folder import VALIDATION_SHARE, Corpus
+from emo2.training.corpus_folder import Corpus
 
 LOG_FIELDS = ("step", "seconds", "rate", "loss", "places", "wrists", "fingers", "divergence")
 FITTED_WINDOWS = 4000
@@ -65,15 +65,19 @@ class AutoencoderTraining:
 
     def __init__(self, config: AutoencoderConfig, corpus: Corpus, folder: Path) -> None:
         self.config, self.folder = config, folder
-        held_out = max(1, int(len(corpus.channels) * VALIDATION_SHARE))
-        self.learnt, self.held_out = corpus.channels[:-held_out], corpus.channels[-held_out:]
-        if self.learnt.shape[2] < WINDOW_FRAMES:
-            rule, remedy = f"needs clips of {WINDOW_FRAMES} frames", "Make longer clips."
-            raise InputError("corpus", rule, self.learnt.shape[2], remedy)
+        self.corpus = corpus
+        long_enough = np.asarray(corpus.length) >= WINDOW_FRAMES
+        self.learnt = np.flatnonzero(long_enough & ~corpus.held_out)
+        self.held_out = np.flatnonzero(long_enough & corpus.held_out)
+        if not (len(self.learnt) and len(self.held_out)):
+            rule = f"needs clips of at least {WINDOW_FRAMES} frames, to learn from and to hold out"
+            raise InputError("corpus", rule, list(corpus.length[:5]), "Make longer clips.")
         torch.manual_seed(config.seed)
         self.accelerator = Accelerator()
         model = MotionAutoencoder(config.latent_size, widths=config.widths)
-        windows = draw_windows(self.learnt, FITTED_WINDOWS, np.random.default_rng(config.seed))
+        windows = draw_windows(
+            corpus, self.learnt, FITTED_WINDOWS, np.random.default_rng(config.seed)
+        )
         frames = torch.from_numpy(windows[:, :: WINDOW_FRAMES // 4].reshape(-1, NUM_CHANNELS))
         mean, std = (torch.tensor(corpus.facts[name]) for name in ("mean", "std"))
         model.fit_frames(frames, mean, std)
@@ -101,7 +105,7 @@ class AutoencoderTraining:
         """One step; returns the loss. All chance follows from the seed and the step."""
         config = self.config
         rng = np.random.default_rng((config.seed, self.step))
-        channels = torch.from_numpy(draw_windows(self.learnt, config.batch, rng))
+        channels = torch.from_numpy(draw_windows(self.corpus, self.learnt, config.batch, rng))
         channels = channels.to(self.accelerator.device)
         mean, log_variance = self.model.encode(channels)
         noise = torch.from_numpy(rng.standard_normal(mean.shape, np.float32)).to(mean.device)
@@ -156,12 +160,12 @@ class AutoencoderTraining:
         """Fix the features' scale, write `checkpoint/` and `report.json`; returns the report."""
         model = self.model.eval()
         rng = np.random.default_rng(self.config.seed)
-        windows = torch.from_numpy(draw_windows(self.learnt, FITTED_WINDOWS, rng))
+        windows = torch.from_numpy(draw_windows(self.corpus, self.learnt, FITTED_WINDOWS, rng))
         rows = torch.cat([model.measure(part.to(model.device)) for part in windows.split(256)])
         model.feature_mean.copy_(rows.mean(dim=0))
         model.feature_std.copy_(rows.std(dim=0))
         model.save_pretrained(self.folder / "checkpoint")
-        report = reconstruction_errors(model, self.held_out)
+        report = reconstruction_errors(model, self.corpus, self.held_out)
         (self.folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         return report
 
@@ -176,20 +180,19 @@ class AutoencoderTraining:
             writer.writerow(row | self.last)
 
 
-def draw_windows(channels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` windows (count, 64, 198) float32 of clips (N, K, T, 198), half of them mirrored."""
-    clips, styles, frames = channels.shape[:3]
-    rows = zip(
-        rng.integers(clips, size=count),
-        rng.integers(styles, size=count),
-        rng.integers(frames - WINDOW_FRAMES + 1, size=count),
-        rng.random(count) < 0.5,
-        strict=True,
-    )
+def draw_windows(
+    corpus: Corpus, clips: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """`count` windows (count, 64, 198) float32 of the given clips, half of them mirrored."""
+    chosen = clips[rng.integers(len(clips), size=count)]
+    motions = rng.integers(corpus.channels.shape[1], size=count)
+    starts = rng.integers(corpus.length[chosen] - WINDOW_FRAMES + 1)
+    mirrored = rng.random(count) < 0.5
     windows = []
-    for clip, style, start, mirrored in rows:
-        window = np.asarray(channels[clip, style, start : start + WINDOW_FRAMES], np.float32)
-        windows.append(swap_hands(window) if mirrored else window)
+    for clip, motion, start, mirror in zip(chosen, motions, starts, mirrored, strict=True):
+        window = np.asarray(corpus.channels[clip, motion, start : start + WINDOW_FRAMES])
+        window = window.astype(np.float32)
+        windows.append(swap_hands(window) if mirror else window)
     return np.stack(windows)
 
 
@@ -206,15 +209,16 @@ def rebuild_loss(
 
 
 @torch.no_grad()
-def reconstruction_errors(model: MotionAutoencoder, clips: np.ndarray) -> dict:
-    """How far rebuilt motion lies from the motion (N, K, T, 198), on the mean over all windows.
+def reconstruction_errors(
+    model: MotionAutoencoder, corpus: Corpus, clips: np.ndarray
+) -> dict[str, int | dict[str, float]]:
+    """How far rebuilt motion lies from the motion of the given clips, mean over all windows.
 
     Beside the network: the corpus's mean pose for everything, and each window's own mean pose,
     which knows the pose and no movement.
     """
-    windows = np.concatenate(
-        [cut(np.asarray(track, np.float32)) for clip in clips for track in clip]
-    )
+    tracks = (np.asarray(corpus.channels[i, :, : corpus.length[i]], np.float32) for i in clips)
+    windows = np.concatenate([cut(track) for motions in tracks for track in motions])
     rebuilt = []
     for part in np.array_split(windows, max(1, len(windows) // 256)):
         latent, _ = model.encode(torch.tensor(part, device=model.device))
