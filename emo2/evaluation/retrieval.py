@@ -3,8 +3,8 @@
     hands = Retrieval("runs/corpus")(audio, "talk-calm", seed=0)      # a `Performer`
 
 Speech is cut into segments of a second. For each, the corpus is searched for the stretches whose
-loudness, syllable onsets and pitch run most alike (their surroundings included), and out of the
-nearest one a clip a path is chosen that also joins well in pose, as speech synthesis by unit
+loudness and syllable onsets run most alike (their surroundings included), and out of the nearest,
+one of each clip, a path is chosen that also joins well in pose, as speech synthesis by unit
 selection does (Hunt & Black 1996; for gesture, Habibie et al. 2022). The corpus's own motion is
 then played and cross-faded. Nothing is learnt, and the student's encoder has no part in it. The
 seed perturbs the costs (Gumbel noise: Papandreou & Yuille 2011), so that other good paths win.
@@ -59,10 +59,11 @@ class Retrieval:
             raise InputError("style", "must be one of the corpus", repr(style), remedy)
         frames = frame_count(audio.duration_s, FPS)
         starts = np.arange(0, max(frames, 1), SEGMENT_FRAMES)
-        clips, places, costs = self._index.nearest(
-            prosodic_curves(audio, frames), starts, SEGMENT_FRAMES, FADE_FRAMES, NEAREST
+        clips, motions = np.nonzero(self._corpus.style == self.styles.index(style))
+        which, places, costs = self._index.nearest(
+            prosodic_curves(audio, frames), starts, SEGMENT_FRAMES, FADE_FRAMES, NEAREST, clips
         )
-        tracks = self._tracks(clips, places, self.styles.index(style))
+        tracks = self._tracks(clips[which], motions[which], places)
         rng = np.random.default_rng(seed)
         path = self._path(tracks, costs + TEMPERATURE * rng.gumbel(size=costs.shape))
         chosen = [tracks[segment, choice] for segment, choice in enumerate(path)]
@@ -75,15 +76,12 @@ class Retrieval:
             fps=FPS,
         )
 
-    def _tracks(self, clips: np.ndarray, places: np.ndarray, style: int) -> np.ndarray:
+    def _tracks(self, clips: np.ndarray, motions: np.ndarray, places: np.ndarray) -> np.ndarray:
         """The candidates' channels (segments, k, S + F, 198)."""
         length = SEGMENT_FRAMES + FADE_FRAMES
-        return np.stack(
-            [
-                [self._corpus.channels[c, style, p : p + length] for c, p in zip(*row, strict=True)]
-                for row in zip(clips, places, strict=True)
-            ]
-        ).astype(np.float32)
+        rows = zip(clips.flat, motions.flat, places.flat, strict=True)
+        tracks = [self._corpus.channels[n, m, at : at + length] for n, m, at in rows]
+        return np.stack(tracks).astype(np.float32).reshape(*clips.shape, length, -1)
 
     def _path(self, tracks: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """The cheapest candidate of every segment (segments,), by Viterbi over pairs of
