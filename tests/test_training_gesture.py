@@ -170,8 +170,9 @@ def test_styles_differ_and_stay_humane():
             width,
         )
     calm, lively, present = (facts[name] for name in ("talk-calm", "talk-lively", "present"))
-    assert calm[0] < 0.15 < lively[0]
-    assert calm[1] > 0.4
+    assert 0.07 < calm[0] < 0.6 * lively[0]  # real speakers: .07 to .36 m/s
+    assert lively[0] < 0.5
+    assert calm[1] > 0.15
     assert present[2] > calm[2] + 0.05
 
 
@@ -384,7 +385,7 @@ def test_command_line(corpus_folder, tmp_path, capsys):
 
 def test_tensorboard_is_written_or_missed_with_a_word(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InputError, match="pip install tensorboard"):
+    with pytest.raises(InputError, match="pip install .tensorboard"):
         RunFolder(tmp_path, ("step", "loss"), tensorboard=True)
     written = []
     board = SimpleNamespace(
@@ -398,7 +399,12 @@ def test_tensorboard_is_written_or_missed_with_a_word(tmp_path, monkeypatch):
 
 
 def test_curves_follow_accents():
-    prosody = Prosody(np.array([1.0]), np.array([0.8]), np.array([[0.5, 1.5]]))
+    prosody = Prosody(
+        times_s=np.array([1.0]),
+        salience=np.array([0.8]),
+        effort=np.array([1.0]),
+        phrases_s=np.array([[0.5, 1.5]]),
+    )
     curves = prosody.curves(48, 24.0)
     assert curves[:, 0].argmax() == 24
     assert curves[:, 0].max() == pytest.approx(0.8)

@@ -229,7 +229,7 @@ class GestureTraining:
             raise InputError(
                 "resume", "needs a state.pt", str(self.folder), "Start without --resume."
             )
-        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         was, now = json.loads(state["config"]), json.loads(self._settings())
         for name in sorted(was.keys() | now.keys()):
             if name not in MAY_CHANGE and was.get(name) != now.get(name):
@@ -238,6 +238,7 @@ class GestureTraining:
         self.networks.load_state_dict(state["networks"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average.load_state_dict(state["average"])
+        self.average.to(self.accelerator.device)
         self.step, self.seconds = state["step"], state["seconds"]
 
     @contextmanager

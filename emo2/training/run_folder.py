@@ -67,7 +67,8 @@ def open_tensorboard(folder: Path, step: int = 0):
             "--tensorboard",
             "needs the package tensorboard",
             "not installed",
-            "Run `pip install tensorboard`, or leave it out: log.csv has the same numbers.",
+            "Run `pip install 'tensorboard<2.20'` (mediapipe holds protobuf at 4), or leave it "
+            "out: log.csv has the same numbers.",
         ) from error
     return SummaryWriter(folder, purge_step=step or None)
 
