@@ -22,7 +22,7 @@ from emo2.motion.formats.npz import load_npz
 from emo2.motion.rotations import angle_between, from_axis_angle
 from emo2.pipeline import EMO2Pipeline
 from emo2.stage1.bending import correction
-from emo2.stage1.keeping import Keep
+from emo2.stage1.keeping import Keep, shown
 from emo2.stage1.long_audio import runs
 from emo2.stage1.pins import Pin, read_pins
 from emo2.stage1.pipeline import Stage1Pipeline
@@ -191,7 +191,7 @@ def test_bends_meet_what_is_given_and_end(seed, frames):
     for slot in range(2):
         away = np.abs(np.arange(frames)[:, None] - np.flatnonzero(mask[:, slot])[None])
         if away.size:
-            assert not bent[away.min(axis=1) > 24, slot].any()
+            assert not bent[away.min(axis=1) > 30, slot].any()
 
 
 def test_bends_have_no_kinks():
@@ -202,7 +202,7 @@ def test_bends_have_no_kinks():
     mask = np.ones((60, 1), dtype=bool)
     mask[20:40] = False
     bent = correction(errors, mask, FPS, 0.25)[:, 0, 0]
-    assert np.abs(np.diff(bent, n=2)).max() < 0.006  # a jump's would be 0.05
+    assert np.abs(np.diff(bent, n=2)).max() < 0.003  # a jump's would be 0.05
     assert bent[20] > bent[19]  # goes on for a moment
     alone = np.zeros((60, 1), dtype=bool)
     alone[30] = True
@@ -257,6 +257,22 @@ def test_poses_of_a_motion_stay_where_they_are_pinned(toy, frames):
     dots = (made.quaternions[1:] * made.quaternions[:-1]).sum(-1)
     gaps = [t for t in free if t + 1 in free]
     assert (dots[gaps] > 0).all()
+
+
+def test_a_pin_is_shown_for_a_token():
+    """The network would miss a frame in four; stretches that fill a token are shown as they are."""
+    motion = smooth_motion(60)
+    mask = np.zeros((60, 2, 17), dtype=bool)
+    mask[[20, 22], 0] = mask[30:36, 0] = mask[0, 1, 0] = True
+    told = shown(Keep(motion, mask), 4)
+    assert np.flatnonzero(told.mask[:, 0, 5]).tolist() == [*range(18, 25), *range(30, 36)]
+    assert np.flatnonzero(told.mask[:, 1, 0]).tolist() == [0, 1, 2]
+    assert not told.mask[:, 1, 1:].any()
+    assert np.array_equal(told.motion.quaternions[mask[..., 1:]], motion.quaternions[mask[..., 1:]])
+    for frame, source in ((18, 20), (19, 20), (21, 20), (23, 22), (24, 22)):
+        assert np.array_equal(told.motion.quaternions[frame, 0], motion.quaternions[source, 0])
+    assert np.array_equal(told.motion.translation_m[25:], motion.translation_m[25:])
+    assert np.array_equal(shown(Keep(motion, mask), 1).mask, mask)
 
 
 def test_pins_in_a_span(toy):

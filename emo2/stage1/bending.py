@@ -1,8 +1,9 @@
 """What was made meets what is given: place and speed agree where one becomes the other.
 
 At a given frame the network's own idea differs from the given value by some error. That error,
-and how fast it changes there, fade out along a cubic (Hermite) into the made frames: no jump, no
-kink. A large error takes longer, so that hands are not snatched to a pin.
+and how fast it changes there, fade out into the made frames as a hand moves from one rest to
+another, with minimum jerk (Flash & Hogan 1985): no jump in place, speed or acceleration. A large
+error takes longer, so that hands are not snatched to a pin.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from emo2.motion.rotations import (
 from emo2.stage1.keeping import Keep
 from emo2.types import NUM_HANDS
 
-SHORTEST_S, LONGEST_S = 0.33, 1.0
+SHORTEST_S, LONGEST_S = 0.75, 1.25
 """How long an error fades."""
 SPEED_M_S, SPEED_RAD_S = 0.25, 2.5
 """What the fading may add to a hand's own speed, where there is time."""
@@ -85,11 +86,13 @@ def _fade(
     error = run[-1]
     change = error - run[-2] if moving else np.zeros_like(error)
     size = np.linalg.norm(error, axis=-1)
-    # A smooth step's steepest slope is 1.5 times its mean slope.
-    reach = np.clip(1.5 * size / speed, SHORTEST_S, LONGEST_S) * fps
+    # The steepest slope of minimum jerk is 1.875 times its mean slope.
+    reach = np.clip(1.875 * size / speed, SHORTEST_S, LONGEST_S) * fps
     reach = np.minimum(reach, gap)[:, None]  # (S, 1)
     place = np.minimum(away[:, None, None] / reach, 1.0)
-    return (1 - place) ** 2 * ((1 + 2 * place) * error + place * reach * change)
+    staying = 1 - place**3 * (10 - 15 * place + 6 * place**2)
+    moving_on = place - place**3 * (6 - 8 * place + 3 * place**2)
+    return staying * error + moving_on * reach * change
 
 
 def _alike(mask: np.ndarray) -> list[np.ndarray]:

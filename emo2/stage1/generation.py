@@ -11,7 +11,7 @@ from itertools import count
 import numpy as np
 
 from emo2.stage1.bending import put_back
-from emo2.stage1.keeping import Keep
+from emo2.stage1.keeping import Keep, shown
 from emo2.stage1.long_audio import Hearing, Run, cross_fade, overlap_frames
 from emo2.stage1.motion_dit import MotionDiT
 from emo2.stage1.representation import NUM_SLOTS
@@ -87,7 +87,7 @@ def filled(
     A run's frames are finished as the network sees them, given ones too: how far it is off there
     says how to bend the others.
     """
-    given = Given(sampler.motion_dit, keep)
+    given = Given(sampler.motion_dit, shown(keep, sampler.motion_dit.config.patch_size))
     tracks = [
         (np.array(keep.motion.quaternions), np.array(keep.motion.translation_m))
         for _ in range(sampler.num_variants)

@@ -147,12 +147,32 @@ class Keep:
     def record(self) -> dict[str, Any]:
         """Which frames were made anew, for `meta`: stretches [start, stop) of each hand of which
         anything was free."""
-        spans = {}
-        for hand, name in enumerate(HANDS):
-            free = ~self.mask[:, hand].all(axis=1)
-            edges = np.flatnonzero(np.diff(np.concatenate([[0], free, [0]])))
-            spans[name] = edges.reshape(-1, 2).tolist()
-        return {"spans": spans}
+        free = ~self.mask.all(axis=2)
+        return {"spans": {name: _stretches(free[:, hand]) for hand, name in enumerate(HANDS)}}
+
+
+def shown(keep: Keep, frames_per_token: int) -> Keep:
+    """What the network is told of `keep`: a pose that is given for less than a token's frames would
+    be lost among the free ones of its token, so it is held half a token longer on either side."""
+    half = frames_per_token // 2
+    motion, mask = keep.motion, np.array(keep.mask)
+    quaternions, translation_m = np.array(motion.quaternions), np.array(motion.translation_m)
+    for hand, slot in np.ndindex(NUM_HANDS, NUM_SLOTS):
+        track = translation_m[:, hand] if slot == 0 else quaternions[:, hand, slot - 1]
+        for start, stop in _stretches(keep.mask[:, hand, slot]):
+            if stop - start < frames_per_token:
+                for given, free in (
+                    (start, slice(max(start - half, 0), start)),
+                    (stop - 1, slice(stop, stop + half)),
+                ):
+                    track[free] = np.where(mask[free, hand, slot, None], track[free], track[given])
+                    mask[free, hand, slot] = True
+    return Keep(replace(motion, quaternions=quaternions, translation_m=translation_m), mask)
+
+
+def _stretches(flags: np.ndarray) -> list[list[int]]:
+    """Where flags (T,) are set: [start, stop) each."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], flags, [0]]))).reshape(-1, 2).tolist()
 
 
 def _in_clip(frame: int, num_frames: int) -> None:
