@@ -121,7 +121,10 @@ def _read_motion(take: Take, reading: Reading) -> tuple[HandMotion, str]:
         motion = imported.motion
         if reading.motion_fps is not None:
             motion = replace(motion, fps=reading.motion_fps)
-        return resample(motion, FPS), "; ".join(imported.report.lost)
+        notes = list(imported.report.lost)
+        if imported.report.error_px is not None:
+            notes.insert(0, f"fitted to 2-D points within {imported.report.error_px:.1f} px of 768")
+        return resample(motion, FPS), "; ".join(notes)
     raise errors[0]
 
 
