@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from emo2.errors import InputError
+from emo2.errors import InputError, MissingCheckpoint
 from emo2.evaluation.beats import alignment, motion_beats, rest_share, wrist_speed
 from emo2.features.audio import AudioEncoder
 from emo2.motion.anatomy import bend_angle
@@ -25,6 +25,7 @@ from emo2.training.build import build_encoder
 from emo2.training.config import AudioSize, GestureConfig, MotionSize
 from emo2.training.corpus_folder import Corpus
 from emo2.training.gesture import GestureTraining, main
+from emo2.training.listening import open_encoder
 from emo2.training.mixture import Mixture
 from emo2.training.prosody import Prosody, analyse
 from emo2.training.run_folder import RunFolder
@@ -383,9 +384,27 @@ def test_command_line(corpus_folder, tmp_path, capsys):
     assert "optimiser steps (3600 / 300000)" in " ".join(capsys.readouterr().out.split())
 
 
+def test_an_encoder_is_a_folder_or_a_name(mixture, encoder, tmp_path):
+    """Frozen ears: no part of what is trained, and saved with it."""
+    with pytest.raises(MissingCheckpoint, match="--audio-checkpoint"):
+        open_encoder("nobody/nothing")
+    with pytest.raises(MissingCheckpoint, match=r"config\.json"):
+        open_encoder(str(tmp_path))
+    encoder.save_pretrained(tmp_path / "ears")
+    config = dataclasses.replace(CONFIG, audio_checkpoint=str(tmp_path / "ears"))
+    training = GestureTraining(config, mixture, tmp_path / "run")
+    training.run(1)
+    assert training.networks.encoder is None
+    kept = AudioEncoder.from_pretrained(tmp_path / "run" / "checkpoint" / "audio")
+    for one, two in zip(encoder.model.parameters(), kept.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    heard = encoder(AudioClip(np.asarray(mixture.corpora[0].audio[2]) / np.float32(32768)), 24.0)
+    assert np.array_equal(training.heard[0][2], heard.hidden_states.astype(np.float16))
+
+
 def test_tensorboard_is_written_or_missed_with_a_word(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InputError, match="pip install .tensorboard"):
+    with pytest.raises(InputError, match=r"pip install .tensorboard"):
         RunFolder(tmp_path, ("step", "loss"), tensorboard=True)
     written = []
     board = SimpleNamespace(
