@@ -12,6 +12,8 @@ from diffusers import DDIMScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emo2.evaluation import representations
+from emo2.evaluation.baselines import FOLDER, TITLES, Speaker, baselines
 from emo2.motion import rotations
 from emo2.motion.anatomy import (
     ELBOW_RANGE_M,
@@ -33,9 +35,10 @@ from emo2.training.config import AudioSize, GestureConfig, MotionSize
 from emo2.training.gesture import GestureTraining
 from emo2.training.mixture import Mixture
 from emo2.training.moments import channel_moments
-from emo2.types import AudioFeatures
+from emo2.types import AudioClip, AudioFeatures
 
-DEMO = Path(__file__).parents[1] / "checkpoints" / "demo"
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "checkpoints" / "demo"
 FPS = 24.0
 unit = st.floats(0, 1)
 places = st.tuples(unit, unit, unit).map(
@@ -346,3 +349,58 @@ def test_arms_are_learned_and_performed(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_next", lambda part: batch)
     losses = [training.advance()["loss"].item() for _ in range(40)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+
+
+# The pair that is compared
+
+
+def test_the_pair_differs_in_nothing_but_the_representation():
+    configs = []
+    for name in TITLES:
+        folder = ROOT / FOLDER / name / "gesture" / "motion_dit"
+        assert (folder / "diffusion_pytorch_model.safetensors").stat().st_size < 2.6e6
+        configs.append(json.loads((folder / "config.json").read_text()))
+    assert [config.pop("representation") for config in configs] == ["hands", "arms"]
+    assert configs[0] == configs[1]
+
+
+def test_the_pair_performs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    clip = AudioClip(syllables(1.5))
+    made = []
+    for performer in baselines("talk-calm").values():
+        made.append(performer(clip, "talk-calm", 3))
+        assert made[-1].num_frames == 36
+        again = performer(clip, "talk-calm", 3)
+        assert np.array_equal(again.translation_m, made[-1].translation_m)
+    assert not np.array_equal(made[0].translation_m, made[1].translation_m)
+    assert not baselines("a style they never learnt")
+    assert not baselines("talk-calm", Path("no such folder"))
+
+
+def test_first_guesses_are_told_in_centimetres(corpus, monkeypatch):
+    """Against a network that knows everything but the way: with the right speech it is 3 cm off,
+    all the time; with another's it tells the other's motion; with none it does not move."""
+    training = GestureTraining(
+        dataclasses.replace(CONFIG, representation="hands"), corpus, Path("unused")
+    )
+    dit, hidden = training.networks.dit, []
+
+    def know(_, heard, batch, noisy, timestep, context):
+        hidden.append(heard)
+        if batch.deaf.all():
+            return dit.normalise(batch.frames[:, :1].expand_as(batch.frames))
+        moved = batch.frames + torch.nn.functional.one_hot(torch.tensor(1), 198) * 0.03
+        wrong = len(hidden) % 3 == 2
+        return dit.normalise(moved.roll(1, dims=0) if wrong else moved)
+
+    monkeypatch.setattr(representations, "predict", know)
+    stage1 = Stage1Pipeline(dit, training.scheduler)
+    found = representations.guesses(Speaker(training.encoder, stage1), corpus)
+    assert found["right"] == pytest.approx(np.tile([1.5, 0, 0], (128, 1)), abs=0.05)  # one of two
+    assert found["wrong"][:, 0].mean() > 3
+    assert found["none"][:, 1].mean() > 3
+    gain = representations.guess_lines(found)[-1]
+    assert gain.startswith("  wrong less right wrists ")
+    assert float(gain.split()[4]) == pytest.approx(found["wrong"][:, 0].mean() - 1.5, abs=0.02)
+    assert not torch.equal(hidden[0], hidden[1])
