@@ -13,7 +13,7 @@ from conftest import syllables
 from diffusers import DDIMScheduler
 
 from emo2.cli import WORKSHOPS, main
-from emo2.evaluation import examination, motion, variety
+from emo2.evaluation import cast, examination, motion, variety
 from emo2.evaluation.columns import TABLE
 from emo2.evaluation.examination import Examiner, short_clips
 from emo2.evaluation.reference import Reference, find_references
@@ -75,6 +75,7 @@ def found(toy) -> examination.Examination:
         patch.setattr(examination, "SHORT_S", 5.0)
         patch.setattr(examination, "NUM_SHORT", 2)
         patch.setattr(variety, "NUM_VARIANTS", 3)
+        patch.setattr(cast, "baselines", lambda style: {})  # real networks take their time
         return Examiner(toy, groups, references=references)()
 
 
@@ -158,6 +159,7 @@ def test_the_command_measures_writes_and_tells(toy, monkeypatch, tmp_path, speec
         shutil.copy(speech_file, speech / f"{number}.wav")
     monkeypatch.setattr("emo2.pipeline.EMO2Pipeline.from_pretrained", lambda folder: toy)
     monkeypatch.setattr(variety, "NUM_VARIANTS", 2)
+    monkeypatch.setattr(cast, "baselines", lambda style: {})
     arguments = ["--speech", speech, "--out", tmp_path / "out", "--quick", "--seeds", "1"]
     code = main(["evaluate", "motion", *map(str, arguments), "--clip", "3"])
     printed, complaints = capsys.readouterr()

@@ -40,7 +40,8 @@ class Recognition:
 
 
 def recognise(takes: Sequence[Take]) -> Recognition | None:
-    """Both folds together; None where there are too few clips, seeds or styles to hold any out."""
+    """Both folds together; None where there are too few clips, seeds, styles or whole segments to
+    hold any out."""
     styles = tuple(dict.fromkeys(take.style for take in takes))
     clips = list(dict.fromkeys(id(take.speech) for take in takes))
     seeds = sorted({take.seed for take in takes})
@@ -54,6 +55,8 @@ def recognise(takes: Sequence[Take]) -> Recognition | None:
         rows = segment_features(take.motion)
         folds[fold][0].extend(rows)
         folds[fold][1].extend([styles.index(take.style)] * len(rows))
+    if min(len(labels) for _, labels in folds) <= len(styles):
+        return None
     confusion = np.zeros((len(styles), len(styles)))
     for train, test in ((folds[0], folds[1]), (folds[1], folds[0])):
         for true, told in zip(test[1], _told(*train, test[0]), strict=True):
