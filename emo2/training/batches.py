@@ -9,7 +9,7 @@ frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -71,8 +71,14 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(**{name: t.to(device, non_blocking=True) for name, t in tensors.items()})
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The batch where a GPU fetches it by itself; loaders ask for this."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
 
 
 class Examples(Dataset):
