@@ -400,7 +400,11 @@ def test_first_guesses_are_told_in_centimetres(corpus, monkeypatch):
     assert found["right"] == pytest.approx(np.tile([1.5, 0, 0], (128, 1)), abs=0.05)  # one of two
     assert found["wrong"][:, 0].mean() > 3
     assert found["none"][:, 1].mean() > 3
-    gain = representations.guess_lines(found)[-1]
-    assert gain.startswith("  wrong less right wrists ")
-    assert float(gain.split()[4]) == pytest.approx(found["wrong"][:, 0].mean() - 1.5, abs=0.02)
+    worse = {heard: errors + 1 for heard, errors in found.items()}
+    lines = representations.guess_lines({"one": found, "two": worse})
+    gain = next(line for line in lines if line.startswith("one, wrong less right"))
+    told = float(gain.split("wrists ")[1].split()[0])
+    assert told == pytest.approx(found["wrong"][:, 0].mean() - 1.5, abs=0.02)
+    assert lines[-1].startswith("two less one, right")
+    assert "wrists 1.00 +- 0.00 cm" in lines[-1]
     assert not torch.equal(hidden[0], hidden[1])

@@ -130,10 +130,16 @@ def rows_of(
     return rows
 
 
-def guess_lines(found: dict[str, np.ndarray]) -> list[str]:
-    """Means with standard errors over windows, and what the right speech takes off the errors."""
-    rows = {f"{heard} speech": errors for heard, errors in found.items()}
-    rows["wrong less right"] = found["wrong"] - found["right"]
+def guess_lines(found: dict[str, dict[str, np.ndarray]]) -> list[str]:
+    """Means with standard errors over windows: of every network by what it hears, what the right
+    speech takes off its errors, and how far the networks differ, window by window."""
+    rows = {}
+    for name, errors in found.items():
+        rows |= {f"{name}, {heard} speech": error for heard, error in errors.items()}
+        rows[f"{name}, wrong less right"] = errors["wrong"] - errors["right"]
+    first, *others = found
+    for name in others:
+        rows[f"{name} less {first}, right"] = found[name]["right"] - found[first]["right"]
     lines = []
     for title, errors in rows.items():
         spread = errors.std(axis=0, ddof=1) / np.sqrt(len(errors))
@@ -143,7 +149,7 @@ def guess_lines(found: dict[str, np.ndarray]) -> list[str]:
                 MEASURES.items(), errors.mean(axis=0), spread, strict=True
             )
         ]
-        lines.append(f"  {title:16s} " + ", ".join(figures))
+        lines.append(f"{title:24s} " + ", ".join(figures))
     return lines
 
 
@@ -173,10 +179,8 @@ def main(argv: list[str] | None = None) -> int:
         print()
     if options.corpus:
         mixture = Mixture.load([options.corpus])
-        for name, speaker in speakers.items():
-            print(
-                f"first guess of {TITLES[name]}", *guess_lines(guesses(speaker, mixture)), sep="\n"
-            )
+        found = {name: guesses(speaker, mixture) for name, speaker in speakers.items()}
+        print("First guess", *guess_lines(found), sep="\n")
     return 0
 
 
