@@ -204,6 +204,9 @@ def test_bends_have_no_kinks():
     bent = correction(errors, mask, FPS, 0.25)[:, 0, 0]
     assert np.abs(np.diff(bent, n=2)).max() < 0.003  # a jump's would be 0.05
     assert bent[20] > bent[19]  # goes on for a moment
+    errors[18, 0, 0] -= 0.5  # a jittery track must not throw the hand
+    thrown = correction(errors, mask, FPS, 0.25)[20:40, 0, 0]
+    assert np.abs(thrown).max() < 0.1
     alone = np.zeros((60, 1), dtype=bool)
     alone[30] = True
     pinned = correction(np.full((60, 1, 3), 0.2), alone, FPS, 0.25)[:, 0, 0]

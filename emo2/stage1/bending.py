@@ -26,6 +26,8 @@ SHORTEST_S, LONGEST_S = 0.75, 1.25
 """How long an error fades."""
 SPEED_M_S, SPEED_RAD_S = 0.25, 2.5
 """What the fading may add to a hand's own speed, where there is time."""
+SWING_S = 0.16
+"""How far a change goes on, in seconds of that speed."""
 
 
 def put_back(
@@ -88,11 +90,15 @@ def _fade(
     size = np.linalg.norm(error, axis=-1)
     # The steepest slope of minimum jerk is 1.875 times its mean slope.
     reach = np.clip(1.875 * size / speed, SHORTEST_S, LONGEST_S) * fps
-    reach = np.minimum(reach, gap)[:, None]  # (S, 1)
-    place = np.minimum(away[:, None, None] / reach, 1.0)
+    reach = np.minimum(reach, gap)
+    # What moves on swings out by a fifth of where it would be; a jittery track must not throw it.
+    swing = 0.2 * np.maximum(np.linalg.norm(change, axis=-1), 1e-9)
+    swung = np.clip(SWING_S * speed / swing, 1.0, reach)
+    place = np.minimum(away[:, None, None] / reach[:, None], 1.0)
     staying = 1 - place**3 * (10 - 15 * place + 6 * place**2)
-    moving_on = place - place**3 * (6 - 8 * place + 3 * place**2)
-    return staying * error + moving_on * reach * change
+    place = np.minimum(away[:, None, None] / swung[:, None], 1.0)
+    moving_on = swung[:, None] * (place - place**3 * (6 - 8 * place + 3 * place**2))
+    return staying * error + moving_on * change
 
 
 def _alike(mask: np.ndarray) -> list[np.ndarray]:
