@@ -6,8 +6,8 @@ A small variational autoencoder (Kingma & Welling 2014) over 64 frames of the ne
 (`emo2.stage1.representation`): a linear path over principal directions and slow cosines, which
 holds posture and gesture, and 1-D convolutions beside it. A feature vector is the mean of its 48
 latents, which says where on the manifold of gestures a window lies, and three logarithms of how
-badly the velocities of places, wrists and fingers are rebuilt, which say how far off it lies: a
-bottleneck alone is blind to a tremble, for it was never given one to code. Evaluation mode always
+badly the jerk of places, wrists and fingers is rebuilt, which say how far off it lies: a bottleneck
+alone is blind to a tremble, for it was never given one to code. Evaluation mode always
 (peers' FGDs were once made in training mode); the features are standardised with the training
 corpus's statistics, which are kept in the weights.
 """
@@ -39,7 +39,7 @@ FOLDER = Path("checkpoints/evaluation/motion_autoencoder")
 KERNEL, STRIDE = 4, 2
 CHUNK_WINDOWS = 256
 RESIDUAL_FLOOR = 1e-3
-"""Normalised channels per frame: what is rebuilt better than this is rebuilt."""
+"""Normalised channels per frame cubed: what is rebuilt better than this is rebuilt."""
 SMALLEST_DIRECTION = 0.05
 """Normalised channels: directions that vary less are not blown up to unit variance."""
 
@@ -140,7 +140,7 @@ class MotionAutoencoder(ModelMixin, ConfigMixin):
         """Channels (B, 64, 198) -> features (B, L + 3), not standardised."""
         latent, _ = self.encode(channels)
         error = (self.decode(latent) - channels) / self.channel_std
-        power = error.diff(dim=1).square().mean(dim=1) @ part_means().to(error)  # (B, 3)
+        power = error.diff(n=3, dim=1).square().mean(dim=1) @ part_means().to(error)  # (B, 3)
         return torch.cat([latent, torch.log(power.sqrt() + RESIDUAL_FLOOR)], dim=1)
 
     @torch.inference_mode()

@@ -33,8 +33,6 @@ from emo2.stage1.representation import NUM_CHANNELS, from_channels, swap_hands
 from emo2.training.corpus_folder import Corpus
 
 LOG_FIELDS = ("step", "seconds", "rate", "loss", "places", "wrists", "fingers", "divergence")
-FITTED_WINDOWS = 4000
-"""Windows that fix the principal directions at the start and the features' scale at the end."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,8 @@ class AutoencoderConfig:
     divergence_weight: float = 1e-4
     """Of the Kullback-Leibler divergence to a unit Gaussian, per latent: just enough to make the
     cloud of latents round, as the Frechet distance supposes."""
+    fitted_windows: int = 4000
+    """Windows that fix the principal directions at the start and the features' scale at the end."""
     log_every: int = 50
     save_every: int = 500
 
@@ -76,7 +76,7 @@ class AutoencoderTraining:
         self.accelerator = Accelerator()
         model = MotionAutoencoder(config.latent_size, widths=config.widths)
         windows = draw_windows(
-            corpus, self.learnt, FITTED_WINDOWS, np.random.default_rng(config.seed)
+            corpus, self.learnt, config.fitted_windows, np.random.default_rng(config.seed)
         )
         frames = torch.from_numpy(windows[:, :: WINDOW_FRAMES // 4].reshape(-1, NUM_CHANNELS))
         mean, std = (torch.tensor(corpus.facts[name]) for name in ("mean", "std"))
@@ -160,7 +160,9 @@ class AutoencoderTraining:
         """Fix the features' scale, write `checkpoint/` and `report.json`; returns the report."""
         model = self.model.eval()
         rng = np.random.default_rng(self.config.seed)
-        windows = torch.from_numpy(draw_windows(self.corpus, self.learnt, FITTED_WINDOWS, rng))
+        windows = torch.from_numpy(
+            draw_windows(self.corpus, self.learnt, self.config.fitted_windows, rng)
+        )
         rows = torch.cat([model.measure(part.to(model.device)) for part in windows.split(256)])
         model.feature_mean.copy_(rows.mean(dim=0))
         model.feature_std.copy_(rows.std(dim=0))
