@@ -282,10 +282,12 @@ def test_a_resumed_run_is_the_same_run_to_the_bit(mixture, tmp_path):
 
 def test_a_resumed_run_keeps_its_settings(mixture, tmp_path):
     GestureTraining(CONFIG, mixture, tmp_path).run(1)
-    longer = dataclasses.replace(CONFIG, steps=50)
+    (tmp_path / "heard-0.npy").touch()
+    longer = dataclasses.replace(CONFIG, steps=50, joint_steps=8)
     training = GestureTraining(longer, mixture, tmp_path)
     training.resume()
     assert training.step == 1
+    assert not (tmp_path / "heard-0.npy").exists()  # of another encoder than will be frozen
     with pytest.raises(InputError, match="learning_rate"):
         GestureTraining(dataclasses.replace(CONFIG, learning_rate=1.0), mixture, tmp_path).resume()
 

@@ -46,7 +46,7 @@ from emo2.training.run_folder import RunFolder
 
 LOSSES = ("loss", "places", "velocities", "angles", "read_out")
 LOG_FIELDS = ("step", "seconds", "rate", *LOSSES, "validation", "right", "wrong", "ratio")
-MAY_CHANGE = ("steps", "workers", "log_every", "monitor_every", "save_minutes")
+MAY_CHANGE = ("steps", "joint_steps", "workers", "log_every", "monitor_every", "save_minutes")
 """Settings that may be others when a run is resumed."""
 LONGEST_WAIT = timedelta(hours=6)
 """Of one process for another: the first to hear its share of a corpus waits for the last."""
@@ -240,6 +240,8 @@ class GestureTraining:
         self.average.load_state_dict(state["average"])
         self.average.to(self.accelerator.device)
         self.step, self.seconds = state["step"], state["seconds"]
+        if self.part != "frozen" and self.accelerator.is_main_process:
+            forget_heard(self.folder)  # the encoder learns on
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
