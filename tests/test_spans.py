@@ -389,9 +389,10 @@ def test_a_span_keeps_the_manner_of_its_motion(toy):
     by_default = toy(features(60), keep=keep, seed=1)
     told = toy(features(60), keep=keep, seed=1, style={"sing": 1, "present": 1}, speed=0.9)
     assert same(by_default, told)
-    foreign = replace(motion, meta={"style": {"somebody": 1.0}})
-    calm_style = toy(features(60), keep=Keep.outside(foreign, 20, 40), seed=1)
-    assert calm_style.meta["edits"][-1]["generated"]["style"]["talk-calm"] == 1
+    for meta in ({"style": {"somebody": 1.0}}, {"style": {"sing": "much"}, "speed": 0.5}, {}):
+        foreign = replace(motion, meta=meta)
+        calm_style = toy(features(60), keep=Keep.outside(foreign, 20, 40), seed=1)
+        assert calm_style.meta["edits"][-1]["generated"]["style"]["talk-calm"] == 1
 
 
 # Variants and streams

@@ -223,10 +223,13 @@ class Stage1Pipeline(DiffusionPipeline):
         return settle(self.motion_dit, most_steps=most, **{**defaults, **given})
 
     def _manner(self, motion: HandMotion) -> dict[str, Any]:
-        """The style and speed that `motion` was made with; nothing if this cannot be told."""
+        """The style and speed that `motion` was made with; nothing where its `meta`, which anybody
+        may have written, does not tell."""
         style, speed = motion.meta.get("style"), motion.meta.get("speed")
         known = isinstance(style, Mapping) and style.keys() <= set(self.styles)
-        return {"style": style, "speed": speed} if known and any(style.values()) else {}
+        numbers = [*style.values(), speed] if known else [None]
+        told = all(isinstance(n, int | float) and -1 < n < 2 for n in numbers)
+        return {"style": style, "speed": speed} if told and sum(style.values()) > 0 else {}
 
     def _check_features(self, features: AudioFeatures) -> None:
         config = self.motion_dit.config
