@@ -308,7 +308,7 @@ def test_spans_and_pins_of_a_model_that_keeps(speech_like):
     spans = regenerated(Loud(0.0), clips)
     assert spans.identical
     assert spans.changed_m > 0.02
-    assert spans.joins == 12
+    assert spans.joins == 36
     assert spans.join > 1.5 * spans.join_before  # it puts frames back and joins nothing
     pins = pinned(Loud(), clips)
     assert pins.wrist_m == pytest.approx(0, abs=1e-6)

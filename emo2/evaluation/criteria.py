@@ -178,11 +178,11 @@ def editing(spans: Spans, pins: Pins) -> list[Criterion]:
         ),
         within(
             "Re-generated span: jump at its joins",
-            spans.join,
+            spans.join / spans.join_before,
             most=1.2,
-            detail=f"over the median within a second, median of {spans.joins} joins; at the same "
-            f"places before {spans.join_before:.2f}; largest {spans.join_most:.2f} times the 99th "
-            f"percentile",
+            detail=f"over the jump at the same places before; median of {spans.joins} joins, over "
+            f"the median within a second: {spans.join:.2f}, before {spans.join_before:.2f}; "
+            f"largest {spans.join_most:.2f} times the 99th percentile",
         ),
         within(
             "Pinned wrist misses by",

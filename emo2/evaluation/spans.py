@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from emo2.types import NUM_HANDS, AudioClip, HandMotion
 
 SPANS = ((0.12, 0.28), (0.40, 0.60), (0.70, 0.88))
 """The parts of a clip that are made anew, together."""
+ROUNDS, SHIFT = 3, 0.03
+"""How often, each time with another seed and so much later."""
 PIN_AT = 0.5
 PIN_BY_M = np.array([0.05, 0.10, 0.03])
 """How far a wrist is pinned from where it was: outward, up, forward."""
@@ -55,15 +58,15 @@ class Pins:
 
 
 def regenerated(model: Model, clips: Sequence[AudioClip], style: str | None = None) -> Spans:
-    """Make three spans of each clip anew with another seed, everything else kept."""
+    """Make three spans of each clip anew with another seed, everything else kept; three rounds."""
     identical, changed, ratios, before, at, elsewhere = True, [], [], [], [], []
-    for clip in clips:
+    for clip, turn in product(clips, range(ROUNDS)):
         old = model(clip, style, 0)
-        ends = (np.array(SPANS) * old.num_frames).round().astype(int)
+        ends = ((np.array(SPANS) + SHIFT * turn) * old.num_frames).round().astype(int)
         outside = np.ones(old.num_frames, bool)
         for start, stop in ends:
             outside[start:stop] = False
-        new = model(clip, style, 1, keep=Keep(old, outside))
+        new = model(clip, style, 1 + turn, keep=Keep(old, outside))
         identical &= bool(
             np.array_equal(new.quaternions[outside], old.quaternions[outside])
             and np.array_equal(new.translation_m[outside], old.translation_m[outside])

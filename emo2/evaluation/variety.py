@@ -19,6 +19,8 @@ from emo2.evaluation.points import joints_m
 from emo2.types import AudioClip, HandMotion
 
 NUM_VARIANTS = 8
+LEAST_TURN_RAD = 0.05
+"""Least deviation that a z-score divides by: some joints' axes hardly turn at all."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Variety:
         """By column. `like` is the teacher's: its variants give the z-scores, and its first is the
         reference that DiffSHEG's PCK asks for."""
         usual = np.concatenate([pose_vectors(motion) for motion in like.motions])
-        mean, std = usual.mean(axis=0), usual.std(axis=0) + 1e-6
+        mean, std = usual.mean(axis=0), np.maximum(usual.std(axis=0), LEAST_TURN_RAD)
         poses, wanted = (
             np.stack([(pose_vectors(motion) - mean) / std for motion in variety.motions])
             for variety in (self, like)
