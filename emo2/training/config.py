@@ -94,7 +94,8 @@ class GestureConfig:
     alike. Its weight at pure noise is zero, and only there does the network have to listen:
     `min_snr_floor` keeps the lesson."""
     min_snr_floor: float = 1.0
-    """The least that SNR counts as."""
+    """The least that SNR counts as. At 0 the noisiest tenth of all examples has 0.04 % of the
+    weight, and a small network was as deaf after 700 steps as at first; at 1 it has 4 %."""
     rerecord: float = 0.5
     """How often a window's sound goes through one more room, microphone and level, new each time,
     while the encoder learns."""
