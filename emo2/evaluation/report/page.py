@@ -45,7 +45,8 @@ def facts(found: Examination, checkpoint: str | None) -> dict:
             "seeds": found.seeds,
             "criteria": [asdict(line) for line in found.criteria],
             "rows": [
-                {"name": row.name, "kind": row.kind, "z": row.zs, **row.facts} for row in found.rows
+                {"name": row.name, "kind": row.kind, "z_by_seed": row.zs, **row.facts}
+                for row in found.rows
             ],
             "speed": {
                 style: {"speeds": order.speeds, "deviation_m": order.deviation_m.tolist()}
