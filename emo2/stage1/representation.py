@@ -162,6 +162,7 @@ ARMS = Representation(12, write=_write_chain, read=_read_chain)
 REPRESENTATIONS = {"hands": HANDS, "arms": ARMS}
 """By the name that a checkpoint's config and `emo2 train gesture --representation` give."""
 
-CHANNELS_PER_HAND, NUM_CHANNELS = HANDS.channels_per_hand, HANDS.num_channels
+# Short names: corpora hold hands, whatever is learnt from them, and measures look at hands.
+NUM_CHANNELS = HANDS.num_channels
 to_channels, from_channels = HANDS.to_channels, HANDS.from_channels
 expand_slots, part_weights = HANDS.expand_slots, HANDS.part_weights
