@@ -99,7 +99,7 @@ def _add_gesture(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--guidance", type=float, help="on the speech; 1 is off, 2 usual")
     sub.add_argument("--style-guidance", type=float, help="on the style; 1 is off")
-    sub.add_argument("--steps", type=int, help="denoising steps a window; 8 to 12 are enough")
+    sub.add_argument("--steps", type=int, help="denoising steps a window; 8 to 16 are enough")
 
 
 def _add_anew(sub: argparse.ArgumentParser) -> None:

@@ -65,7 +65,7 @@ def settle(
         rule = "must lie between 0 (still) and 1 (the liveliest)"
         raise InputError("speed", rule, speed, "Try 0.5.")
     if not 1 <= num_inference_steps <= most_steps:
-        rule, remedy = f"must be 1 to {most_steps}", "8 to 12 are enough."
+        rule, remedy = f"must be 1 to {most_steps}", "8 to 16 are enough."
         raise InputError("num_inference_steps", rule, num_inference_steps, remedy)
     scales = {"guidance_scale": guidance_scale, "style_guidance_scale": style_guidance_scale}
     for name, scale in scales.items():

@@ -15,7 +15,7 @@ from emo2.motion.rotations import continuous
 from emo2.stage1.motion_dit import MotionDiT
 from emo2.types import NUM_HANDS, NUM_JOINTS
 
-LIGHT_SMOOTHING_S = 0.035
+LIGHT_SMOOTHING_S = 0.02
 STRONG_SMOOTHING_S = 0.30
 SPEED_SMOOTHING_S, MIXING_SMOOTHING_S = 0.08, 0.06
 REST_SPEED_M_S, MOVING_SPEED_M_S = 0.025, 0.10
