@@ -2,9 +2,9 @@
 network learns from.
 
 A gesture is a chain of submovements, each a minimum-jerk step of the whole hand's pose with a start
-and an end (Flash & Henis 1991). Steps that overlap add up to curved paths; between them the hands
-are truly still. WHEN a hand moves follows from the speech alone: the stroke stops at the accent.
-HOW it moves (which hand, where, what shape) is drawn at random. A student can learn the first and
+and an end (Flash & Henis 1991). Steps that overlap add up to loops; between them the hands are
+truly still. WHEN a hand moves follows from the speech alone: the stroke turns at the accent. HOW it
+moves (which hand, where, what shape) is drawn at random. A student can learn the first and
 must vary the second.
 
 Pose of one hand, always told as a left one, (31,): place in metres (3), pronation, flexion and
@@ -67,7 +67,7 @@ class Performance:
     rest_m: np.ndarray
     """(2, 3) where the hands rest."""
     strokes_s: np.ndarray
-    """(n,) when strokes stop."""
+    """(n,) when strokes turn [s]."""
 
 
 def gesture(
