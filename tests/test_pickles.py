@@ -7,6 +7,7 @@ import os
 import pickle
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -257,10 +258,17 @@ def test_lists_that_hold_themselves_do_not_hang(tmp_path):
             read_motion(tmp_path / "a.pkl")
 
 
+@cache
+def whole_pickle(protocol):
+    """Pickled once: torch writes the address of a tensor's storage into its pickle, in digits, so
+    that the length may change from call to call; Hypothesis must be able to draw a place again."""
+    return pickle.dumps({"a": torch.ones(3), "b": GOOD}, protocol)
+
+
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_damaged_pickles_never_end_in_anything_but_an_input_error(tmp_path_factory, data):
-    whole = bytearray(pickle.dumps({"a": torch.ones(3), "b": GOOD}, data.draw(st.integers(0, 5))))
+    whole = bytearray(whole_pickle(data.draw(st.integers(0, 5))))
     for _ in range(data.draw(st.integers(0, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(whole)))
