@@ -467,18 +467,12 @@ def test_calm_looks_no_further_than_it_says():
 
 
 def test_dpm_solver_samples_too(toy):
-    """Another of diffusers' schedulers: with many steps both come to the same motion."""
-    solver = DPMSolverMultistepScheduler.from_config(
-        toy.scheduler.config, timestep_spacing="trailing", final_sigmas_type="zero"
-    )
+    """Another of diffusers' schedulers; `test_noise_steps` holds its steps against DDIM's."""
+    solver = DPMSolverMultistepScheduler.from_config(toy.scheduler.config)
     other = Stage1Pipeline(toy.motion_dit, solver, num_inference_steps=4)
     heard = features(24)
     assert same(other(heard, seed=1), other(heard, seed=1))
-    by_ddim, by_solver, stranger = (
-        pipeline(heard, seed=seed, num_inference_steps=100).translation_m
-        for pipeline, seed in ((toy, 1), (other, 1), (other, 2))
-    )
-    assert np.abs(by_ddim - by_solver).mean() < 0.25 * np.abs(by_ddim - stranger).mean()
+    assert not same(other(heard, seed=1), other(heard, seed=2))
     keep = Keep.outside(smooth_motion(60), 20, 40)
     assert kept_to_the_bit(other(features(60), keep=keep), keep)
 

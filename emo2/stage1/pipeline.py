@@ -56,8 +56,8 @@ class Stage1Pipeline(DiffusionPipeline):
         motion_dit: MotionDiT,
         scheduler: DDIMScheduler | DPMSolverMultistepScheduler,
         default_style: str = "talk-calm",
-        num_inference_steps: int = 12,
-        guidance_scale: float = 2.0,
+        num_inference_steps: int = 10,
+        guidance_scale: float = 2.5,
         style_guidance_scale: float = 1.0,
     ) -> None:
         super().__init__()

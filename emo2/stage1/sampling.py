@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from emo2.stage1.motion_dit import MotionDiT
+from emo2.stage1.noise_steps import set_steps
 from emo2.stage1.representation import pool_parts
 from emo2.stage1.settings import Settings
 
@@ -85,7 +86,7 @@ class Sampler:
         inputs["context"] = self._tensor(context)
         kept = self._tensor(self.motion_dit.representation.expand_slots(known.slots)[None]).bool()
         values = self._tensor(known.values[None])
-        self.scheduler.set_timesteps(self.settings.num_inference_steps, device=values.device)
+        set_steps(self.scheduler, self.settings.num_inference_steps, values.device)
         sample = self._noise(config.num_frames, channels) * self.scheduler.init_noise_sigma
         for done, timestep in enumerate(self.scheduler.timesteps, start=1):
             sample = torch.where(kept, values, sample)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor
 from transformers import Wav2Vec2Model
 
@@ -71,7 +71,7 @@ def motion_loss(
     dit: MotionDiT,
     hidden: Tensor,
     batch: Batch,
-    scheduler: DDIMScheduler,
+    scheduler: DPMSolverMultistepScheduler,
     config: GestureConfig,
     generator: torch.Generator,
 ) -> MotionLoss:
@@ -111,7 +111,9 @@ def joint_angles(dit: MotionDiT, told: Tensor, clean: Tensor) -> Tensor:
     return angles(rotations(told), rotations(clean))
 
 
-def noise_weights(scheduler: DDIMScheduler, timestep: Tensor, config: GestureConfig) -> Tensor:
+def noise_weights(
+    scheduler: DPMSolverMultistepScheduler, timestep: Tensor, config: GestureConfig
+) -> Tensor:
     """(B,) how much examples of this much noise count, 1 on average over all timesteps.
 
     Hang et al. 2023, equation 8 and its note on x0-prediction: min(SNR, gamma), here of an SNR that
@@ -128,7 +130,11 @@ def noise_weights(scheduler: DDIMScheduler, timestep: Tensor, config: GestureCon
 
 @torch.no_grad()
 def hearing(
-    dit: MotionDiT, hidden: Tensor, batch: Batch, scheduler: DDIMScheduler, config: GestureConfig
+    dit: MotionDiT,
+    hidden: Tensor,
+    batch: Batch,
+    scheduler: DPMSolverMultistepScheduler,
+    config: GestureConfig,
 ) -> tuple[float, float]:
     """Is the speech used? Wrist velocity error [cm/s] out of almost pure noise, with the right and
     with wrong audio.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor, nn
 from transformers import Wav2Vec2Model
 
@@ -27,7 +27,7 @@ class GestureNetworks(nn.Module):
     def __init__(
         self,
         dit: MotionDiT,
-        scheduler: DDIMScheduler,
+        scheduler: DPMSolverMultistepScheduler,
         config: GestureConfig,
         encoder: Wav2Vec2Model | None = None,
         read_out: ReadOut | None = None,
