@@ -21,6 +21,7 @@ LAYERS = {
     "emo2.provenance": 4,
     "emo2.doctor": 4,
     "emo2.jobs": 5,
+    "emo2.gallery": 5,
     "emo2.cli": 6,
     "emo2.__main__": 7,
     "emo2.ui": 6,

@@ -1,6 +1,7 @@
 """The command line: `python -m emo2 COMMAND`.
 
     animate gesture render            a portrait and speech to a film, in one go or in two
+    gallery                           contact sheets of many portraits
     preview edit check convert        see, change, check and carry a motion
     doctor                            what works on this machine
     corpus train evaluate             the workshop; each has its own --help

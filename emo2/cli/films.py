@@ -1,9 +1,11 @@
-"""Commands that film: `animate`, `render`; and `doctor`."""
+"""Commands that film: `animate`, `render`, `gallery`; and `doctor`."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
+
+from PIL import Image
 
 from emo2.cli.gestures import gesture_options
 from emo2.cli.inputs import open_studio, read_any_motion
@@ -32,6 +34,47 @@ def render(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
     with bars.stage("read"):
         studio, portrait, audio = _open(arguments, studio)
     return _film(arguments, bars, studio, portrait, audio, motion, notes)
+
+
+def gallery(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:
+    """Many portraits say the same: contact sheets to judge the draft by."""
+    from emo2.gallery import Gallery, pages, portraits
+    from emo2.media import load_audio
+    from emo2.types import AudioClip
+
+    studio, paths = open_studio(arguments), portraits(arguments.portraits)
+    with bars.stage("gesture"):
+        audio = load_audio(arguments.audio)
+        audio = AudioClip(audio.samples[: round(arguments.seconds * audio.sample_rate_hz)])
+        motion = studio.gesture(audio, on_step=bars, **gesture_options(arguments))
+        shown = Gallery.of(audio, motion, arguments.moments)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    written, refused, notes = [], {}, []
+    with bars.stage("gallery"):
+        exhibits = _exhibits(shown, studio, paths, arguments, bars)
+        for sheet, row in pages(exhibits, shown.frames, studio.fps):
+            written.append(arguments.folder / f"gallery-{len(written) + 1:02d}.png")
+            Image.fromarray(sheet).save(written[-1])
+            refused |= {e.name: e.notes[0] for e in row if e.refused}
+            notes += [f"{e.name}: {note}" for e in row if not e.refused for note in e.notes]
+    return {
+        "portraits": len(paths),
+        "refused": refused,
+        "sheets": [str(path) for path in written],
+        "lines": [
+            *(f"{path}" for path in written),
+            *(f"refused {name}: {reason}" for name, reason in refused.items()),
+            *notes,
+        ],
+    }
+
+
+def _exhibits(shown, studio, paths, arguments, bars):
+    from emo2.types import Progress
+
+    for done, path in enumerate(paths, start=1):
+        yield shown.show(studio, path, renderer=arguments.renderer, seed=arguments.seed)
+        bars(Progress("gallery", done, len(paths)))
 
 
 def doctor(arguments: argparse.Namespace, bars: Bars) -> dict[str, Any]:

@@ -15,8 +15,13 @@ WORKSHOPS = {
         "gesture": "emo2.training.gesture",
         "motion-autoencoder": "emo2.training.motion_autoencoder",
         "video": "emo2.training.video",
+        "visemes": "emo2.training.visemes",
     },
-    "evaluate": {"motion": "emo2.evaluation.motion", "video": "emo2.evaluation.video"},
+    "evaluate": {
+        "lips": "emo2.evaluation.lips",
+        "motion": "emo2.evaluation.motion",
+        "video": "emo2.evaluation.video",
+    },
 }
 """Commands that take their own arguments: `python -m emo2 train gesture --help`."""
 
@@ -50,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_film(render)
     _add_motion(render, required=True)
     render.add_argument("--seed", type=int, default=0)
+    _add_gallery(_command(commands, films.gallery))
     _add_preview(_command(commands, motions.preview, out=FILM))
     _add_edit(_command(commands, motions.edit))
     _add_check(_command(commands, motions.check))
@@ -81,6 +87,20 @@ def _add_film(sub: argparse.ArgumentParser) -> None:
     _add_portrait(sub, required=True)
     _add_audio(sub, required=True)
     sub.add_argument("--renderer", choices=RENDERERS, default="draft")
+
+
+def _add_gallery(sub: argparse.ArgumentParser) -> None:
+    from emo2.pipeline import RENDERERS
+
+    sub.add_argument("--portraits", type=Path, required=True, help="a folder of pictures")
+    _add_audio(sub, required=True)
+    text = "folder for the contact sheets"
+    sub.add_argument("--out", dest="folder", type=Path, default=Path("outputs/gallery"), help=text)
+    sub.add_argument("--seconds", type=float, default=4.0, help="how much is said (4)")
+    sub.add_argument("--moments", type=int, default=5, help="pictures of each film (5)")
+    sub.add_argument("--renderer", choices=RENDERERS, default="draft")
+    _add_gesture(sub)
+    sub.set_defaults(settle=_settle_gallery)
 
 
 def _add_portrait(sub: argparse.ArgumentParser, *, required: bool = False, help: str = "") -> None:
@@ -198,6 +218,13 @@ def _settle_preview(arguments: argparse.Namespace) -> None:
     if arguments.frames is not None and not 1 <= arguments.frames <= MOST_PICTURES:
         rule = f"must lie in 1..{MOST_PICTURES}"
         raise InputError("--frames", rule, arguments.frames, "16 fill a page.")
+
+
+def _settle_gallery(arguments: argparse.Namespace) -> None:
+    if not arguments.seconds > 0:
+        raise InputError("--seconds", "must be above 0", arguments.seconds, "4 show enough.")
+    if arguments.folder.is_file():
+        raise InputError("--out", "must be a folder", arguments.folder, "Name another.")
 
 
 def _settle_edit(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,10 @@
 """How the person moves while speaking: one number a frame for jaw, lips, lids, head and torso.
 
 In: the speech, and the hand motion where there is one (the body follows its end effectors, paper
-section 3.2). Out: a `Performance`. No learning: the mouth is the speech's own envelope and formant
-bands, the head its accents over a slow drift, lids and gaze are seeded random events. Everything is
-computed for the whole clip at once, so a stretch rendered alone equals that stretch of the film.
+section 3.2). Out: a `Performance`. The mouth opens as the speech is loud and as its sounds want,
+which `LipCurves` tell; without them, formant bands must do. The head follows accents over a slow
+drift, lids and gaze are seeded random events. Everything is computed for the whole clip at once, so
+a stretch rendered alone equals that stretch of the film.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from emo2.draft.speech import RATE_HZ, SpeechCurves, analyse_speech
+from emo2.draft.visemes import LipCurves
 from emo2.errors import InputError
 from emo2.types import AudioClip, HandMotion
 
 MAX_HEAD_RAD = np.deg2rad(6.0)
 """No head angle leaves this bound: beyond it, hidden sides would have to be invented."""
+LEAST_OPEN, OPEN_GAIN = 0.4, 0.95
+"""Sounds made with the teeth together part the lips, too: only p, b and m shut them. Most vowels
+are half open; loud a alone reaches jaw = 1."""
 _LOOK_BACK_S = 1.5
+_CLOSURE_REACH_S = 0.15
+"""Lips that shut further from any sound are only at rest."""
 _BLINK_CLOSE_S, _BLINK_OPEN_S = 0.09, 0.14
 
 
@@ -87,8 +94,10 @@ def perform(
     *,
     seed: int = 0,
     motion: HandMotion | None = None,
+    lips: LipCurves | None = None,
 ) -> Performance:
-    """Curves for `num_frames` frames in which `audio` is spoken; same seed, same curves.
+    """Curves for `num_frames` frames in which `audio` is spoken; same seed, same curves. `lips` are
+    those of `audio`; None = the mouth follows loudness and formants alone.
 
     Raises `InputError` where `num_frames` or `fps` is not positive, or `motion` has another length.
     """
@@ -102,7 +111,7 @@ def perform(
         )
     speech = analyse_speech(audio)
     blinks, gazes, drifts = (np.random.default_rng((seed, stream)) for stream in range(3))
-    curves = _mouth(speech, num_frames, fps)
+    curves = _mouth(speech, lips, num_frames, fps)
     pauses = curves["jaw"] < 0.1
     curves["blink"] = _blinks(blinks, pauses, fps)
     curves["gaze_x"], curves["gaze_y"] = _gaze(gazes, num_frames, fps)
@@ -119,25 +128,43 @@ def _sample(curve: np.ndarray, speech: SpeechCurves, num_frames: int, fps: float
     return np.interp(middles, speech.times_s, curve, right=0.0)
 
 
-def _mouth(speech: SpeechCurves, num_frames: int, fps: float) -> dict[str, np.ndarray]:
-    opening = speech.loudness * (0.86 + 0.24 * speech.openness)
+def _mouth(
+    speech: SpeechCurves, lips: LipCurves | None, num_frames: int, fps: float
+) -> dict[str, np.ndarray]:
+    shape = _by_formants(speech) if lips is None else _by_sounds(speech, lips)
+    opening, spread, closure = shape
     # Half a frame of smoothing: less flickers between frames, more would miss the syllables.
     width = 0.5 * RATE_HZ / fps
     # A closure of 50 ms must not fall between two frames: it lasts at least one.
-    closure = maximum_filter1d(speech.closure, max(1, round(0.7 * RATE_HZ / fps)))
+    closure = maximum_filter1d(closure, max(1, round(0.7 * RATE_HZ / fps)))
     press = _sample(gaussian_filter1d(closure, 1.0), speech, num_frames, fps)
     jaw = _sample(gaussian_filter1d(opening, width), speech, num_frames, fps) * (1 - 0.55 * press)
-    # Open vowels have a low second formant too; only closed ones round the lips.
-    rounded = np.minimum(speech.spread, 0) * (1 - 0.8 * np.maximum(speech.openness, 0))
-    spread = _sample(np.maximum(speech.spread, 0) + rounded, speech, num_frames, fps)
     heard = maximum_filter1d(speech.loudness, 2 * round(_LOOK_BACK_S * RATE_HZ) + 1) > 0.15
     speaking = gaussian_filter1d(heard.astype(float), 0.25 * RATE_HZ)
     return {
         "jaw": np.clip(jaw, 0, 1),
-        "spread": np.clip(spread, -1, 1),
+        "spread": np.clip(_sample(spread, speech, num_frames, fps), -1, 1),
         "press": np.clip(press, 0, 1),
         "speaking": np.clip(_sample_held(speaking, speech, num_frames, fps), 0, 1),
     }
+
+
+def _by_formants(speech: SpeechCurves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Opening, spread and closure (N,) from loudness and bands."""
+    opening = speech.loudness * (0.86 + 0.24 * speech.openness)
+    # Open vowels have a low second formant too; only closed ones round the lips.
+    rounded = np.minimum(speech.spread, 0) * (1 - 0.8 * np.maximum(speech.openness, 0))
+    return opening, np.maximum(speech.spread, 0) + rounded, speech.closure
+
+
+def _by_sounds(speech: SpeechCurves, lips: LipCurves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same from the sounds: how far lips part is the sound's, how eagerly the speaker's. What
+    the network misses of closures, the dips of the spectrum may tell."""
+    spoken = np.clip(3 * speech.loudness, 0, 1)
+    opening = speech.loudness * (LEAST_OPEN + OPEN_GAIN * lips.open)
+    near = maximum_filter1d(spoken, round(2 * _CLOSURE_REACH_S * RATE_HZ) + 1)
+    closure = np.maximum(lips.press * near, speech.closure)
+    return opening, lips.spread * np.sqrt(spoken), closure
 
 
 def _sample_held(

@@ -1,5 +1,5 @@
-"""The draft: the portrait itself speaks, and its arms follow the hands. Deterministic, streamed, no
-learning.
+"""The draft: the portrait itself speaks, and its arms follow the hands. Deterministic, streamed;
+only what the lips do is heard by a learned network.
 
     plate      the person without arms, and the background without the person   (once)
     performance, face   the person of frame t, moved by the speech
@@ -26,6 +26,7 @@ from emo2.draft.paint import paint_arms
 from emo2.draft.performance import Performance, perform
 from emo2.draft.plate import Plate, make_plate
 from emo2.draft.upper_arm import UpperArms
+from emo2.draft.visemes import VisemeNet
 from emo2.errors import InputError
 from emo2.hands.arm import ArmModel
 from emo2.hands.model import HandModel
@@ -56,8 +57,11 @@ class DraftFrame:
 class DraftRenderer:
     """Renders drafts. Shared and read-only: everything of one film lives in the call."""
 
-    def __init__(self, arm_model: ArmModel, hand_model: HandModel) -> None:
-        self.arm_model, self.hand_model = arm_model, hand_model
+    def __init__(
+        self, arm_model: ArmModel, hand_model: HandModel, viseme_net: VisemeNet | None = None
+    ) -> None:
+        """`viseme_net` hears what the lips do; None = they follow loudness and formants."""
+        self.arm_model, self.hand_model, self.viseme_net = arm_model, hand_model, viseme_net
 
     def __call__(
         self,
@@ -81,9 +85,15 @@ class DraftRenderer:
             )
         return self._frames(portrait, audio, motion, seed, start, stop, on_step)
 
+    def perform(self, audio: AudioClip, motion: HandMotion, seed: int = 0) -> Performance:
+        """How face and torso move."""
+        lips = None if self.viseme_net is None else self.viseme_net.read_lips(audio)
+        frames, fps = motion.num_frames, motion.fps
+        return perform(audio, frames, fps, seed=seed, motion=motion, lips=lips)
+
     def _frames(self, portrait, audio, motion, seed, start, stop, on_step) -> Iterator[DraftFrame]:
         camera = portrait.camera
-        performance = perform(audio, motion.num_frames, motion.fps, seed=seed, motion=motion)
+        performance = self.perform(audio, motion, seed)
         plate = make_plate(portrait)
         person = PortraitWarp(portrait, plate)
         rig = rig_from_plate(plate, camera)

@@ -72,7 +72,7 @@ def analyse_speech(audio: AudioClip) -> SpeechCurves:
     return SpeechCurves(**{name: curve.astype(np.float32) for name, curve in curves.items()})
 
 
-def _windows(audio: AudioClip, window_s: float, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+def windows(audio: AudioClip, window_s: float, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
     """All windows of the padded recording, and which of them sit on the curves' points."""
     window = round(window_s * audio.sample_rate_hz)
     points = max(1, round(audio.duration_s * rate_hz))
@@ -84,7 +84,7 @@ def _windows(audio: AudioClip, window_s: float, rate_hz: float) -> tuple[np.ndar
 
 def _band_powers(audio: AudioClip) -> dict[str, np.ndarray]:
     """Mean power of every band at every point, (N,) float64."""
-    view, starts = _windows(audio, 0.032, RATE_HZ)
+    view, starts = windows(audio, 0.032, RATE_HZ)
     taper = np.hanning(view.shape[1])
     frequencies = np.fft.rfftfreq(view.shape[1], 1 / audio.sample_rate_hz)
     select = np.stack([(frequencies >= lo) & (frequencies < hi) for lo, hi in _BANDS_HZ.values()])
@@ -165,7 +165,7 @@ def _both_sides(curve: np.ndarray, reach: int) -> np.ndarray:
 
 def _pitch_octaves(audio: AudioClip, points: int) -> np.ndarray:
     """(points,) log2 pitch about the speaker's median, 0 where unvoiced, by autocorrelation."""
-    view, starts = _windows(audio, 0.064, 25)
+    view, starts = windows(audio, 0.064, 25)
     window, rate = view.shape[1], audio.sample_rate_hz
     taper = np.hanning(window)
     lags = np.arange(int(rate / 400), min(int(rate / 70), window // 2))
