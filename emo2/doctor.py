@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-PARTS = ("config.json", "audio", "gesture", "hands", "video")
+PARTS = ("config.json", "audio", "gesture", "hands", "visemes", "video")
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class EMO2Pipeline:
     """Both stages of one weight set. Parts are loaded from `folder` when first needed.
 
     A weight set is a folder with `config.json` (frames per second, frame size) and one folder a
-    part: `audio`, `gesture`, `hands`, `video`.
+    part: `audio`, `gesture`, `hands`, `visemes`, `video`.
     """
 
     def __init__(self, folder: Path, *, fps: float, max_side_px: int) -> None:
@@ -103,9 +103,11 @@ class EMO2Pipeline:
     def draft(self):
         """`emo2.draft.renderer.DraftRenderer`."""
         from emo2.draft.renderer import DraftRenderer
+        from emo2.draft.visemes import VisemeNet
         from emo2.hands.arm import ArmModel
 
-        return DraftRenderer(ArmModel.from_pretrained(self.folder / "hands"), self.hand_model)
+        arms, lips = ArmModel.from_pretrained(self.folder / "hands"), self.folder / "visemes"
+        return DraftRenderer(arms, self.hand_model, VisemeNet.load(lips))
 
     @cached_property
     def stage2(self):

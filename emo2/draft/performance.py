@@ -21,9 +21,11 @@ from emo2.types import AudioClip, HandMotion
 
 MAX_HEAD_RAD = np.deg2rad(6.0)
 """No head angle leaves this bound: beyond it, hidden sides would have to be invented."""
-LEAST_OPEN, OPEN_GAIN = 0.4, 0.95
-"""Sounds made with the teeth together part the lips, too: only p, b and m shut them. Most vowels
-are half open; loud a alone reaches jaw = 1."""
+LEAST_OPEN, OPEN_GAIN = 0.75, 0.5
+"""What loudness opens counts so much for sounds made with the teeth together, and so much more for
+a. A larger share for the sounds shut no more labials and followed the voice less."""
+SURE = (0.5, 0.8)
+"""Lips that half shut look like neither: from here to there the network is believed."""
 _LOOK_BACK_S = 1.5
 _CLOSURE_REACH_S = 0.15
 """Lips that shut further from any sound are only at rest."""
@@ -158,13 +160,14 @@ def _by_formants(speech: SpeechCurves) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _by_sounds(speech: SpeechCurves, lips: LipCurves) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same from the sounds: how far lips part is the sound's, how eagerly the speaker's. What
-    the network misses of closures, the dips of the spectrum may tell."""
+    """The same, by the sounds: they open the mouth wider or less than it is loud, round it, and
+    shut it. A closure counts whether the network hears it or the spectrum dips."""
+    opening, _, dips = _by_formants(speech)
     spoken = np.clip(3 * speech.loudness, 0, 1)
-    opening = speech.loudness * (LEAST_OPEN + OPEN_GAIN * lips.open)
     near = maximum_filter1d(spoken, round(2 * _CLOSURE_REACH_S * RATE_HZ) + 1)
-    closure = np.maximum(lips.press * near, speech.closure)
-    return opening, lips.spread * np.sqrt(spoken), closure
+    opening = opening * (LEAST_OPEN + OPEN_GAIN * lips.open)
+    shut = np.clip((lips.press - SURE[0]) / (SURE[1] - SURE[0]), 0, 1) * near
+    return opening, lips.spread * np.sqrt(spoken), np.maximum(shut, dips)
 
 
 def _sample_held(
