@@ -224,12 +224,16 @@ def test_the_right_fingers_are_stretched(name, fingers):
     assert straight(SHAPES[name]) == fingers
 
 
+def ring_gap_m(skin, angles):
+    """Between the tips of thumb and index."""
+    points = skin.points(angles[None])[0]
+    thumb, index = (points[skin.part == 1 + 3 * finger + 2] for finger in (0, 1))
+    return np.linalg.norm(thumb[:, None] - index, axis=-1).min()
+
+
 @pytest.mark.parametrize("name", ["ok", "pinch", "precision", "purse"])
 def test_rings_are_closed(skin, name):
-    points = skin.points(SHAPES[name][None])[0]
-    thumb, index = (points[skin.part == 1 + 3 * finger + 2] for finger in (0, 1))
-    gap = np.linalg.norm(thumb[:, None] - index, axis=-1).min()
-    assert gap < 0.002
+    assert ring_gap_m(skin, SHAPES[name]) < 0.002
 
 
 def test_the_thumb_lies_across_the_fist(skin):
@@ -402,8 +406,14 @@ def test_spots_are_on_fingers(skin):
 
 
 def test_recipes_give_the_tables_again(skin):
+    """The same ring, if not the same degrees: a processor that rounds otherwise may end a few
+    degrees away along a valley in which the tips touch all the same."""
     again = cook("ok", SHAPES["flat"], skin)
-    np.testing.assert_allclose(again, SHAPES["ok"], atol=1.0)
+    assert np.abs(again - SHAPES["ok"]).mean() < 1.5
+    np.testing.assert_allclose(again, SHAPES["ok"], atol=8.0)
+    assert ring_gap_m(skin, again) < 0.002
+    assert skin.depth_m(again) < 0.0012
+    assert straight(again) == straight(SHAPES["ok"])
 
 
 def test_tables_are_written_as_a_module(tmp_path):
