@@ -39,6 +39,12 @@ class LipShape:
     """How far the lower jaw went down."""
 
 
+def parted(jaw, spread, press):
+    """The gap between the lips as a share of `MAX_OPENING`: numbers or curves of a
+    `Performance`."""
+    return jaw * (1 - press) * (1 - 0.25 * np.maximum(-spread, 0))
+
+
 class LipMotion:
     """Turns three numbers into lips, for one portrait."""
 
@@ -64,7 +70,7 @@ class LipMotion:
     def shape(self, jaw: float, spread: float, press: float, speaking: float) -> LipShape:
         """The lips for one frame's numbers; all zero is the portrait's own mouth."""
         wide, narrow = max(spread, 0.0), max(-spread, 0.0)
-        opening = MAX_OPENING * jaw * (1 - press) * (1 - 0.25 * narrow)
+        opening = MAX_OPENING * float(parted(jaw, spread, press))
         target = speaking * opening * self.profile + (1 - speaking) * self.gap
         change = target - self.gap  # (11,)
         share = np.where(change > 0, _LOWER_SHARE_OPENING, _LOWER_SHARE_CLOSING)

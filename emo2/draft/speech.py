@@ -7,6 +7,7 @@ blocks: memory grows with the number of points (100 a second), never with the sp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def analyse_speech(audio: AudioClip) -> SpeechCurves:
     return SpeechCurves(**{name: curve.astype(np.float32) for name, curve in curves.items()})
 
 
-def windows(audio: AudioClip, window_s: float, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+def _windows(audio: AudioClip, window_s: float, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
     """All windows of the padded recording, and which of them sit on the curves' points."""
     window = round(window_s * audio.sample_rate_hz)
     points = max(1, round(audio.duration_s * rate_hz))
@@ -84,16 +85,27 @@ def windows(audio: AudioClip, window_s: float, rate_hz: float) -> tuple[np.ndarr
 
 def _band_powers(audio: AudioClip) -> dict[str, np.ndarray]:
     """Mean power of every band at every point, (N,) float64."""
-    view, starts = windows(audio, 0.032, RATE_HZ)
+    edges = list(_BANDS_HZ.values())
+
+    def select(frequencies: np.ndarray) -> np.ndarray:
+        return np.stack([(frequencies >= lo) & (frequencies < hi) for lo, hi in edges], axis=1)
+
+    return dict(zip(_BANDS_HZ, weighted_power(audio, 0.032, select).T, strict=True))
+
+
+def weighted_power(
+    audio: AudioClip, window_s: float, weigh: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """(N, bands) float64: at every point the mean power in bands; `weigh` takes frequencies (F,)
+    [Hz] to the bands' weights (F, bands)."""
+    view, starts = _windows(audio, window_s, RATE_HZ)
     taper = np.hanning(view.shape[1])
-    frequencies = np.fft.rfftfreq(view.shape[1], 1 / audio.sample_rate_hz)
-    select = np.stack([(frequencies >= lo) & (frequencies < hi) for lo, hi in _BANDS_HZ.values()])
-    bands = [
-        np.abs(np.fft.rfft(view[starts[i : i + _BLOCK]] * taper)) ** 2 @ select.T.astype(float)
+    weights = weigh(np.fft.rfftfreq(view.shape[1], 1 / audio.sample_rate_hz)).astype(float)
+    blocks = [
+        np.abs(np.fft.rfft(view[starts[i : i + _BLOCK]] * taper)) ** 2 @ weights
         for i in range(0, len(starts), _BLOCK)
     ]
-    scale = 2 / (len(taper) * np.sum(taper**2))
-    return dict(zip(_BANDS_HZ, np.concatenate(bands).T * scale, strict=True))
+    return np.concatenate(blocks) * 2 / (len(taper) * np.sum(taper**2))
 
 
 def _loudness(power: np.ndarray, level_db: np.ndarray) -> np.ndarray:
@@ -165,7 +177,7 @@ def _both_sides(curve: np.ndarray, reach: int) -> np.ndarray:
 
 def _pitch_octaves(audio: AudioClip, points: int) -> np.ndarray:
     """(points,) log2 pitch about the speaker's median, 0 where unvoiced, by autocorrelation."""
-    view, starts = windows(audio, 0.064, 25)
+    view, starts = _windows(audio, 0.064, 25)
     window, rate = view.shape[1], audio.sample_rate_hz
     taper = np.hanning(window)
     lags = np.arange(int(rate / 400), min(int(rate / 70), window // 2))

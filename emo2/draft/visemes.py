@@ -9,7 +9,7 @@ mouths. It hears a third of a second to either side of each moment.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +19,22 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from emo2.draft.speech import windows
+from emo2.draft.speech import weighted_power
 from emo2.errors import MissingCheckpoint
 from emo2.types import AudioClip
 
 NUM_CURVES = 3
-RATE_HZ = 100
-"""Points a second, as of `emo2.draft.speech`."""
 WINDOW_S = 0.025
 BAND_HZ = (60.0, 7600.0)
 RANGE_DB, ACTIVE_DB = 70.0, 35.0
 """Below a clip's loudest moments: silence, and what counts as speech when bands are levelled."""
-_BLOCK = 512
+_NOTHING = 1e-30
+"""Stands for digital silence; so small that it never shows beside the softest recording."""
 
 
 @dataclass(frozen=True)
 class LipCurves:
-    """(N,) float32 curves; point i lies at (i + 0.5) / RATE_HZ seconds, as in `SpeechCurves`."""
+    """(N,) float32 curves, at the points of `emo2.draft.speech.SpeechCurves`."""
 
     open: np.ndarray
     """[0, 1]: lips together to wide apart, as articulation alone has it: a is 1, i 0.3."""
@@ -104,26 +103,22 @@ def log_mel(audio: AudioClip, bands: int) -> np.ndarray:
     The level and the colour of voice and microphone are taken out, so that only how a sound differs
     from the others of its clip is left.
     """
-    view, starts = windows(audio, WINDOW_S, RATE_HZ)
-    taper, mel = np.hanning(view.shape[1]), _mel_filters(bands, view.shape[1], audio.sample_rate_hz)
-    power = np.concatenate(
-        [
-            np.abs(np.fft.rfft(view[starts[i : i + _BLOCK]] * taper)) ** 2 @ mel
-            for i in range(0, len(starts), _BLOCK)
-        ]
-    )
-    level_db = 10 * np.log10(power.sum(axis=1) + 1e-12)
+    power = weighted_power(audio, WINDOW_S, partial(_mel, bands, audio.sample_rate_hz)) + _NOTHING
+    level_db = 10 * np.log10(power.sum(axis=1))
     loud_db = np.percentile(level_db, 98)
-    band_db = np.maximum(10 * np.log10(power + 1e-12), loud_db - RANGE_DB)
+    band_db = np.maximum(10 * np.log10(power), loud_db - RANGE_DB)
     usual = band_db[level_db > loud_db - ACTIVE_DB].mean(axis=0)
     return ((band_db - usual) / 15).astype(np.float32)
 
 
-@cache
-def _mel_filters(bands: int, window: int, sample_rate_hz: int) -> np.ndarray:
-    """(window // 2 + 1, bands)."""
+@lru_cache(maxsize=8)
+def _filters(bands: int, sample_rate_hz: int, bins: int) -> np.ndarray:
     from transformers.audio_utils import mel_filter_bank
 
-    return mel_filter_bank(
-        window // 2 + 1, bands, *BAND_HZ, sample_rate_hz, norm="slaney", mel_scale="slaney"
-    )
+    scale = {"norm": "slaney", "mel_scale": "slaney"}
+    return mel_filter_bank(bins, bands, *BAND_HZ, sample_rate_hz, **scale)
+
+
+def _mel(bands: int, sample_rate_hz: int, frequencies: np.ndarray) -> np.ndarray:
+    """(F, bands) for evenly spaced frequencies (F,), 0 to half the sample rate."""
+    return _filters(bands, sample_rate_hz, len(frequencies))

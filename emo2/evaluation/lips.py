@@ -19,11 +19,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from emo2.draft.lips import parted
 from emo2.draft.performance import Performance, perform
-from emo2.draft.speech import RATE_HZ, analyse_speech
+from emo2.draft.speech import analyse_speech
 from emo2.draft.visemes import VisemeNet
 from emo2.errors import InputError
 from emo2.evaluation.phones import Aligner, labials_s, transcript
+from emo2.evaluation.sounds import SUFFIXES
 from emo2.evaluation.video import speech_envelope
 from emo2.media import frame_count, load_audio
 from emo2.types import AudioClip
@@ -31,7 +33,6 @@ from emo2.types import AudioClip
 WITHIN_FRAMES = 2
 QUARTER = 0.25
 SHIFTS = np.linspace(0.1, 0.9, 25)
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus")
 
 Driver = Callable[[AudioClip], np.ndarray]
 """(T,) how far the lips are apart."""
@@ -54,9 +55,8 @@ class LipRow:
 
 
 def opening(performance: Performance) -> np.ndarray:
-    """(T,) the gap between the lips, as `emo2.draft.lips` makes it, 1 = the widest."""
-    narrow = np.maximum(-performance.spread, 0)
-    return performance.jaw * (1 - performance.press) * (1 - 0.25 * narrow)
+    """(T,) the gap between the lips, 1 = the widest."""
+    return parted(performance.jaw, performance.spread, performance.press)
 
 
 def shut_ranks(gap: np.ndarray, moments_s: np.ndarray, fps: float) -> np.ndarray:
@@ -75,9 +75,8 @@ def drivers(net: VisemeNet, fps: float) -> dict[str, Driver]:
         return frame_count(audio.duration_s, fps)
 
     def loudness(audio: AudioClip) -> np.ndarray:
-        curve = analyse_speech(audio).loudness
-        middles = (np.arange(frames(audio)) + 0.5) / fps
-        return np.interp(middles, (np.arange(len(curve)) + 0.5) / RATE_HZ, curve)
+        curves, middles = analyse_speech(audio), (np.arange(frames(audio)) + 0.5) / fps
+        return np.interp(middles, curves.times_s, curves.loudness)
 
     return {
         "visemes": lambda a: opening(perform(a, frames(a), fps, lips=net.read_lips(a))),

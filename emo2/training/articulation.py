@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emo2.draft.visemes import RATE_HZ
+from emo2.draft.speech import RATE_HZ
 
 
 @dataclass(frozen=True)

@@ -188,9 +188,13 @@ def _run(command: list[str], text: bytes = b"") -> bytes:
 def _sound(wav: bytes) -> np.ndarray:
     """(n,) float32 at 16 kHz of a WAV file; espeak-ng's stream says a length that is not its
     own."""
-    samples, rate = soundfile.read(io.BytesIO(wav), dtype="float32")
-    divisor = np.gcd(rate, NETWORK_SAMPLE_RATE_HZ)
-    up, down = NETWORK_SAMPLE_RATE_HZ // divisor, rate // divisor
+    return at_16_khz(*soundfile.read(io.BytesIO(wav), dtype="float32"))
+
+
+def at_16_khz(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """(n,) float32 at the networks' sample rate."""
+    divisor = np.gcd(rate_hz, NETWORK_SAMPLE_RATE_HZ)
+    up, down = NETWORK_SAMPLE_RATE_HZ // divisor, rate_hz // divisor
     return resample_poly(samples, up, down).astype(np.float32)
 
 

@@ -18,11 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from emo2.errors import InputError
 from emo2.training.articulation import Phone
-from emo2.training.synthesisers import FLITE_VOICES, TIMBRES
+from emo2.training.synthesisers import FLITE_VOICES, TIMBRES, at_16_khz
 from emo2.types import NETWORK_SAMPLE_RATE_HZ
 
 Sayer = Callable[[str], tuple[np.ndarray, list[Phone]]]
@@ -74,7 +73,7 @@ def espeak(text: str, voice: str, rate: int = 165, pitch: int = 50) -> tuple[np.
     edges = [(sample / library.rate_hz, name) for sample, name in library.events]
     ends = [start for start, _ in edges[1:]] + [len(samples) / library.rate_hz]
     phones = [Phone(n, s, max(e, s)) for (s, n), e in zip(edges, ends, strict=True)]
-    sound = _at_16_khz(samples, library.rate_hz)
+    sound = at_16_khz(samples, library.rate_hz)
     return sound, with_closures(phones, sound)
 
 
@@ -122,7 +121,7 @@ def _flite(rng: np.random.Generator) -> Sayer:
             stop = float(end)
             phones.append(Phone(ARPABET.get(name, ""), start, max(start, stop)))
             start = max(start, stop)
-        return _at_16_khz(samples, rate), phones
+        return at_16_khz(samples, rate), phones
 
     return say
 
@@ -165,7 +164,8 @@ class _Library:
         while events[index].type != _END:
             if events[index].type == _PHONEME:
                 name = bytes(events[index].id.text).decode("utf-8", "ignore").strip("\0")
-                self.events.append((events[index].sample, name))
+                # "(en)" and the like tell that a word is said in another language.
+                self.events.append((events[index].sample, "" if name[:1] == "(" else name))
             index += 1
         return 0
 
@@ -182,9 +182,3 @@ def _library() -> _Library:
             "not found",
             "Try `apt-get install espeak-ng`.",
         ) from None
-
-
-def _at_16_khz(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    divisor = np.gcd(rate_hz, NETWORK_SAMPLE_RATE_HZ)
-    up, down = NETWORK_SAMPLE_RATE_HZ // divisor, rate_hz // divisor
-    return resample_poly(samples, up, down).astype(np.float32)

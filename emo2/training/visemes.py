@@ -2,7 +2,7 @@
 
     python -m emo2 train visemes --out runs/visemes
 
-No recorded person is in it. What makes it hear strangers: many timbres and languages, higher and
+Nobody was filmed for it. What makes it hear strangers: many timbres and languages, higher and
 lower, faster and slower voices, rooms and microphones (`emo2.training.voices.record`).
 """
 
@@ -22,7 +22,8 @@ from scipy.signal import resample_poly
 from torch import Tensor
 from tqdm import tqdm
 
-from emo2.draft.visemes import RATE_HZ, VisemeNet, log_mel
+from emo2.draft.speech import RATE_HZ
+from emo2.draft.visemes import VisemeNet, log_mel
 from emo2.errors import InputError
 from emo2.training.articulation import Phone, lips
 from emo2.training.sentences import SENTENCES
@@ -46,7 +47,6 @@ class VisemeConfig:
     steps: int = 2500
     batch: int = 24
     learning_rate: float = 2e-3
-    press_weight: float = 1.0
     seed: int = 0
     width: int = 96
 
@@ -77,12 +77,12 @@ def make_recordings(config: VisemeConfig, bands: int, workers: int) -> list[tupl
         return list(tqdm(made, total=config.recordings, unit="recording"))
 
 
-def viseme_loss(told: Tensor, wanted: Tensor, press_weight: float) -> Tensor:
+def viseme_loss(told: Tensor, wanted: Tensor) -> Tensor:
     """told (B, N, 3) as the network tells it, wanted (B, N, 3) as `lips` has it."""
     opened = F.mse_loss(told[..., 0].sigmoid(), wanted[..., 0])
     spread = F.mse_loss(told[..., 1].tanh(), wanted[..., 1])
     press = F.binary_cross_entropy_with_logits(told[..., 2], wanted[..., 2])
-    return 10 * opened + 2 * spread + press_weight * press
+    return 10 * opened + 2 * spread + press  # open counts most: it is seen most
 
 
 def train(config: VisemeConfig, workers: int = 2) -> tuple[VisemeNet, dict[str, float]]:
@@ -99,7 +99,7 @@ def train(config: VisemeConfig, workers: int = 2) -> tuple[VisemeNet, dict[str, 
     rng = np.random.default_rng(config.seed)
     for _ in tqdm(range(config.steps), unit="step"):
         mel, wanted = _batch(rng, shown, config.batch)
-        loss = viseme_loss(net(mel), wanted, config.press_weight)
+        loss = viseme_loss(net(mel), wanted)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -157,7 +157,8 @@ def _text(rng: np.random.Generator, language: str) -> str:
 
 
 def _batch(rng: np.random.Generator, recordings, count: int) -> tuple[Tensor, Tensor]:
-    """Stretches of `CROP` points, padded with silence: (B, CROP, bands), (B, CROP, 3)."""
+    """Stretches of `CROP` points: (B, CROP, bands), (B, CROP, 3). Short ones go on in the silence
+    with which every recording ends."""
     mels, wishes = [], []
     for index in rng.integers(len(recordings), size=count):
         mel, wanted = recordings[index]
