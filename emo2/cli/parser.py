@@ -18,6 +18,7 @@ WORKSHOPS = {
         "visemes": "emo2.training.visemes",
     },
     "evaluate": {
+        "films": "emo2.evaluation.films",
         "lips": "emo2.evaluation.lips",
         "motion": "emo2.evaluation.motion",
         "video": "emo2.evaluation.video",
