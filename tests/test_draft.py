@@ -117,7 +117,7 @@ def test_hollows_are_dark_and_round_edges_are_not():
 
 def test_a_drawn_upper_arm_reaches_from_shoulder_to_elbow_and_faces_outwards():
     shoulder, elbow = np.array([0.18, 0.0, 0.0]), np.array([0.25, -0.27, 0.05])
-    vertices, along = tube_vertices(shoulder, elbow)
+    vertices, along, _ = tube_vertices(shoulder, elbow)
     for end, at in ((shoulder, 0), (elbow, 1)):
         assert np.linalg.norm(vertices[along == at].mean(axis=0) - end) < 0.055
     normals = vertex_normals(vertices, tube_faces())

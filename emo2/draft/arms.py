@@ -133,7 +133,7 @@ class ArmPainter:
 
     def _upper_arm(self, hand: int, shoulder: np.ndarray, elbow: np.ndarray):
         """Points, faces and values of an upper arm that melts into the torso at the shoulder."""
-        vertices, along = tube_vertices(shoulder, elbow)
+        vertices, along, around = tube_vertices(shoulder, elbow)
         shade = np.maximum(self.light.shade(vertex_normals(vertices, self._tube)), 0.05)
         values = np.zeros((len(vertices), CHANNELS), np.float32)
         values[:, :3] = self.paint.elbow_skin[hand] * shade[:, None] ** SKIN_SHADOW_GAMMA
@@ -141,7 +141,15 @@ class ArmPainter:
         values[:, FADE] = 1 - smoothstep(0.1, 0.5, along)
         length = np.linalg.norm(elbow - shoulder)
         values[:, FROM_CUFF] = (self.paint.upper_cuff[hand] - along) * length
-        values[:, CLOTH_AT] = [0, hand * self.paint.cloth.shape[1]]
+        rows, columns = self.paint.cloth.shape[1:3]
+        onward = (1 - along) * length * self.camera.pixels_per_metre
+        values[:, CLOTH_AT] = np.stack(
+            [
+                (0.5 + 0.46 * np.sin(around)) * columns,
+                hand * rows + rows - 1 - np.minimum(onward, rows - 1),
+            ],
+            axis=-1,
+        )
         return to_pixels(vertices, self.camera), self._tube, values
 
     def _join(self, pixels: np.ndarray, elbow: np.ndarray, shoulder: np.ndarray) -> np.ndarray:

@@ -8,9 +8,12 @@ import cv2
 import numpy as np
 
 from emo2.draft.limbs import ArmBones, distance_to_bones
+from emo2.features.garment import CAP_M
 from emo2.types import Portrait
 
 PATCH_PX = 32
+MOST_ROOTED_M = 0.09
+"""A drawn arm begins at most this far from the shoulder, to lie inside the body."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class ArmJoint:
     """How one arm leaves the picture's body: what a new forearm joins on to."""
 
     shoulder: np.ndarray
-    """(2,) float32 pixels."""
+    """(2,) float32 pixels; where the whole arm has to be drawn, inside the body."""
     elbow: np.ndarray
     """(2,) float32 pixels; supposed from the shoulder where it is hidden, may lie outside the
     frame."""
@@ -83,7 +86,7 @@ def arm_joint(
     down = np.clip(down / max(np.linalg.norm(elbow - shoulder), 1e-6), 0, 1)
     weight = np.clip(2.0 - distance, 0, 1) * down
     return ArmJoint(
-        shoulder=shoulder,
+        shoulder=shoulder if arm.elbow_seen else _rooted(alpha, shoulder, metre),
         elbow=elbow,
         elbow_seen=arm.elbow_seen,
         removed=arm.wrist is not None,
@@ -92,3 +95,14 @@ def arm_joint(
         rgb=rgb,
         upper_arm=weight.astype(np.float32),
     )
+
+
+def _rooted(alpha: np.ndarray, shoulder: np.ndarray, metre: float) -> np.ndarray:
+    """(2,) the place nearest to `shoulder` at which a limb's round end lies inside the body."""
+    inside = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    y, x = np.nonzero(inside >= CAP_M * metre)
+    away = np.hypot(x + 0.5 - shoulder[0], y + 0.5 - shoulder[1])
+    if not len(away) or away.min() > MOST_ROOTED_M * metre:
+        return shoulder
+    nearest = int(np.argmin(away))
+    return shoulder if away[nearest] < 1 else np.float32([x[nearest] + 0.5, y[nearest] + 0.5])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numba import njit
 
@@ -18,6 +19,8 @@ FINGER_RADIUS_M, FOREARM_RADIUS_M, SLEEVE_RADIUS_M, UPPER_ARM_RADIUS_M = 0.016, 
 UPPER_ARM_M, FOREARM_M = 0.29, 0.25
 """Lengths of the reference body's bones."""
 HAND_LENGTH_M = 0.18
+FOREARM_BEGINS = 0.4
+"""As a share of the way from elbow to wrist: nearer the elbow a forearm hides nothing else."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,22 @@ def distance_to_bones(
         return np.full(shape, np.inf, np.float32)
     table = np.array([(*start, *end, radius) for start, end, radius in bones], np.float32)
     return _distances(shape[0], shape[1], table)
+
+
+def covering(portrait: Portrait, side: int, arm: ArmBones) -> np.ndarray:
+    """(H, W) bool: what lies over the upper arm of one side: hands, and that arm's own forearm from
+    a little below the elbow on."""
+    shape, metre = portrait.person_mask.shape, portrait.camera.pixels_per_metre
+    over = np.zeros(shape, np.uint8)
+    for hand in portrait.hands[~np.isnan(portrait.hands).any(axis=(1, 2))]:
+        hull = cv2.convexHull(np.round(hand).astype(np.int32))
+        cv2.fillConvexPoly(over, hull, 1)
+        cv2.polylines(over, [hull], True, 1, max(2, round(0.03 * metre)))
+    if arm.wrist is not None:
+        below = arm.elbow + FOREARM_BEGINS * (arm.wrist - arm.elbow)
+        radius = FOREARM_RADIUS_M if portrait.bare_forearms else SLEEVE_RADIUS_M
+        over |= distance_to_bones(shape, [(below, arm.wrist, radius * metre)]) < 1
+    return over > 0
 
 
 @njit(cache=True, fastmath=True)

@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 
 from emo2.draft.head_mesh import smoothstep
+from emo2.draft.limbs import UPPER_ARM_M
 from emo2.draft.plate import Plate
 from emo2.draft.tone import NO_SLEEVE, arm_joins, hand_tone
+from emo2.features.garment import folds
 from emo2.hands.arm import ArmModel
 from emo2.hands.free_hand.implicit import FOREARM_LENGTH_M
 from emo2.hands.model import HandModel
@@ -75,7 +77,8 @@ def paint_arms(
     grain = 1 + _photo_grain(portrait) * noise.standard_normal((NUM_HANDS, len(along), 1))
     tone = hand_tone(portrait)
     joins = arm_joins(portrait, plate, tone)
-    cloths = [_straight_cloth(plate, hand, joins[hand].cloth) for hand in range(NUM_HANDS)]
+    metre_px = portrait.camera.pixels_per_metre
+    cloths = [_straight_cloth(plate, k, joins[k].cloth, metre_px) for k in range(NUM_HANDS)]
     layers = []
     for hand in range(NUM_HANDS):
         join, cuff = joins[hand], joins[hand].cuff
@@ -84,7 +87,7 @@ def paint_arms(
         skin = _mix(skin, join.skin, smoothstep(0.25, 0.9, along))
         skin = skin * (1 + SKIN_MOTTLE * _mottle(vertices[hand], noise)[:, None])
         around = np.arctan2(vertices[hand, :, 1] - joints[hand, 0, 1], vertices[hand, :, 2])
-        half_m = plate.arms[hand].width_px / portrait.camera.pixels_per_metre / 2
+        half_m = plate.arms[hand].width_px / metre_px / 2
         swell = np.clip(half_m, *(SLEEVE_HALF_M if cuff < 1 else BARE_HALF_M)) - ELBOW_RADIUS_M
         stand_off = CUFF_M + FOLD_M * _folds(along, around, noise)
         lift = swell * smoothstep(0.1, 1.0, along)
@@ -92,7 +95,7 @@ def paint_arms(
         gloss = 0.055 + 0.20 * np.asarray(arm_model.nail)
         rows, columns = cloths[hand].shape[:2]
         # The cloth goes on from the elbow, turned back as if mirrored; also behind the arm.
-        onward = (1 - along) * FOREARM_LENGTH_M * portrait.camera.pixels_per_metre
+        onward = (1 - along) * FOREARM_LENGTH_M * metre_px
         at = np.stack(
             [(0.5 + 0.46 * np.sin(around)) * columns, rows - 1 - np.minimum(onward, rows - 1)], -1
         )
@@ -130,11 +133,13 @@ def _skin(tone: np.ndarray, vertices, joints, nail) -> np.ndarray:
     return skin * (1 + (NAIL_TINT - 1) * np.asarray(nail)[:, None])
 
 
-def _straight_cloth(plate: Plate, hand: int, cloth: np.ndarray) -> np.ndarray:
-    """(h, w, 3) in [0, 1]: the picture's upper arm from shoulder to elbow, straightened, unlit."""
+def _straight_cloth(plate: Plate, hand: int, cloth: np.ndarray, metre_px: float) -> np.ndarray:
+    """(h, w, 3) in [0, 1]: the picture's upper arm from shoulder to elbow, straightened, unlit;
+    plain cloth with folds where it shows none."""
     joint = plate.arms[hand]
     if not joint.elbow_seen:
-        return np.broadcast_to(cloth, (8, 8, 3)).astype(np.float32)
+        shape = max(8, round(UPPER_ARM_M * metre_px)), max(8, round(2 * ELBOW_RADIUS_M * metre_px))
+        return (cloth * folds(shape, metre_px, seed=1 + hand)[..., None]).astype(np.float32)
     down = joint.elbow - joint.shoulder
     length = max(float(np.linalg.norm(down)), 8.0)
     down = down / length

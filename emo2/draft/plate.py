@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from emo2.draft.joints import ArmJoint, arm_joint
-from emo2.draft.limbs import UPPER_ARM_RADIUS_M, arm_bones, distance_to_bones
+from emo2.draft.limbs import UPPER_ARM_RADIUS_M, arm_bones, covering, distance_to_bones
 from emo2.draft.removal import cut_arms, disc
 from emo2.features.appearance import CLOTH_CHROMA, face_skin_lab, to_lab
 from emo2.features.inpaint import fill_holes
@@ -20,6 +20,8 @@ from emo2.types import NUM_HANDS, Portrait
 BARE = 2
 """Added to an upper arm's label where the sleeve has ended."""
 SLEEVE_BINS = 16
+FEW_PX = 60
+"""Fewer pixels than this are no sample of a bare arm."""
 SWAY_M = 0.05
 """Heads and shoulders move at most this far, so the background is detailed only this far behind."""
 CLOTH_BIAS = 0.6
@@ -102,9 +104,12 @@ def _fill_clothes(
     for side, label in enumerate(UPPER_ARMS):
         shoulder, elbow = portrait.shoulders[side], bones[side].elbow
         upper = [(shoulder, elbow, UPPER_ARM_RADIUS_M * metre)]
-        limb = (distance_to_bones(alpha.shape, upper) < 1.0) & beside[None]
+        to_upper = distance_to_bones(alpha.shape, upper)
+        limb = (to_upper < 1.0) & beside[None]
         labels[limb] = label
-        ends = _sleeve_end(limb & source, is_skin, shoulder, elbow)
+        shown = to_upper < 0.5
+        shown &= (portrait.person_mask > 0.9) & ~covering(portrait, side, bones[side])
+        ends = _sleeve_end(shown, is_skin, shoulder, elbow)
         y, x = np.nonzero(limb)
         bare = _along(x, y, shoulder, elbow) > ends
         labels[y[bare], x[bare]] = label + BARE
@@ -114,7 +119,12 @@ def _fill_clothes(
         source &= cloth | (labels != TORSO)
     source &= is_skin | (labels <= UPPER_ARMS[1])
     hole, source = np.where(hole, labels, 0), np.where(source, labels, 0)
-    return fill_holes(body, hole, source, level_bias=CLOTH_BIAS)
+    filled = fill_holes(body, hole, source, level_bias=CLOTH_BIAS)
+    for label in UPPER_ARMS:
+        # Where nothing is left of a bare arm, it is as the face and hands are.
+        if (source == label + BARE).sum() < FEW_PX:
+            filled[hole == label + BARE] = np.rint(portrait.skin_rgb * 255).astype(np.uint8)
+    return filled
 
 
 def _along(x: np.ndarray, y: np.ndarray, shoulder: np.ndarray, elbow: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ class DraftRenderer:
             rig,
             motion.translation_m,
             camera,
-            shoulders_px - portrait.shoulders,
+            shoulders_px - _shoulders(plate),
             elbow_shift_px,
         )
         painter = ArmPainter(
@@ -148,7 +148,12 @@ def _torso_motion(
     torso, weights = TorsoMotion(portrait), amounts(performance)
     elbows = np.stack([arm.elbow for arm in plate.arms]).astype(np.float64)
     elbow_shift = np.einsum("tk,knc->tnc", weights, torso.fields(elbows))
-    return portrait.shoulders + torso.shoulder_shift(performance), elbow_shift
+    return _shoulders(plate) + torso.shoulder_shift(performance), elbow_shift
+
+
+def _shoulders(plate: Plate) -> np.ndarray:
+    """(2, 2) pixels: where the arms begin."""
+    return np.stack([arm.shoulder for arm in plate.arms])
 
 
 def _expose(
@@ -197,7 +202,9 @@ def _lay_over(image, body, colour, alpha, shadow, join, fade):
                     arm = 255 * colour[y, x, c] / max(cover, np.float32(0.05))
                     gap += (image[y, x, c] * (1 - shade) - arm) ** 2
                 alike = np.exp(-gap / MELT_RANGE**2)
-                shown -= body[y, x] * max(join[y, x] * alike, fade[y, x])
+                # At the body's soft edge the scene shines through what an arm would have to fade to.
+                solid = max((body[y, x] - np.float32(0.8)) / np.float32(0.2), np.float32(0))
+                shown -= max(body[y, x] * join[y, x] * alike, solid * fade[y, x])
             for c in range(3):
                 beneath = image[y, x, c] * (1 - shade) * (1 - cover * shown)
                 value = beneath + 255 * colour[y, x, c] * shown

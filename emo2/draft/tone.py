@@ -12,8 +12,9 @@ import numpy as np
 
 from emo2.draft.joints import ArmJoint
 from emo2.draft.light import SKIN_POINTS
+from emo2.draft.limbs import arm_bones, covering
 from emo2.draft.plate import Plate
-from emo2.types import Portrait
+from emo2.types import NUM_HANDS, Portrait
 
 # Hands are a little duller than faces, and never much darker or brighter.
 HAND_TONE = np.array([1.0, 0.99, 0.98])
@@ -28,6 +29,8 @@ ALIKE = (0.03, 0.05)
 """Cloth nearer to the skin tone than this cannot be told from skin: at all, at the elbow."""
 BARE_ELBOW = 0.3
 """The share of skin above the elbow from which on the elbow is bare."""
+CLOTHED_ELBOW = 0.1
+"""The share of skin below which this very elbow is clothed, whatever the other."""
 ELBOW_LIGHT = (0.90, 1.08)
 """How much darker or brighter than the hands an elbow may be."""
 
@@ -45,20 +48,22 @@ class Join:
 
 
 def arm_joins(portrait: Portrait, plate: Plate, skin: np.ndarray) -> list[Join]:
-    """Both arms' joins. People wear both sleeves alike, so both arms decide together."""
+    """Both arms' joins. People wear both sleeves alike, so both arms decide
+    together where neither is sure."""
     sleeve = portrait.sleeve_rgb.astype(np.float64)
-    cloths, tones, shares = [], [], []
-    for joint in plate.arms:
+    cloths, tones = [], []
+    shares = np.full(NUM_HANDS, np.nan)
+    for side, joint in enumerate(plate.arms):
         # What the plate measured counts as cloth only where it is not an arm in the shade.
         here = joint.rgb[None].astype(np.float64)
         like_cloth = _unlike(here, sleeve) < _unlike(here, skin)
         cloths.append(here[0] if joint.elbow_seen and like_cloth else sleeve)
         tones.append(skin)
         if joint.elbow_seen:
-            pixels = _above_elbow(portrait, joint)
+            pixels = _above_elbow(portrait, joint, side)
             bare = _unlike(pixels, skin) < np.minimum(_unlike(pixels, cloths[-1]), SKIN_UNLIKE)
-            shares.append(bare.mean())
-            if shares[-1] > BARE_ELBOW:
+            shares[side] = bare.mean()
+            if shares[side] > BARE_ELBOW:
                 tone = _bright(pixels[bare])
                 # A hint of shade is the arm's own; more of it is cast on it by the body.
                 light = np.clip(tone.mean() / skin.mean(), *ELBOW_LIGHT)
@@ -67,25 +72,24 @@ def arm_joins(portrait: Portrait, plate: Plate, skin: np.ndarray) -> list[Join]:
     # Cloth in the colour of skin cannot be told from it: in doubt the arm is bare.
     contrast = _unlike(sleeve[None], skin)[0]
     if not portrait.bare_forearms and contrast > ALIKE[0]:
-        cuff = LONG_SLEEVE_CUFF
-    elif contrast > ALIKE[1] and shares and np.mean(shares) < BARE_ELBOW:
-        cuff = ROLLED_SLEEVE_CUFF
+        cuffs = [LONG_SLEEVE_CUFF] * NUM_HANDS
+    elif contrast > ALIKE[1] and np.isfinite(shares).any():
+        # But what can be seen of one arm alone to be cloth must go on as cloth.
+        votes = np.where(shares < CLOTHED_ELBOW, shares, np.nanmean(shares))
+        cuffs = [ROLLED_SLEEVE_CUFF if vote < BARE_ELBOW else NO_SLEEVE for vote in votes]
     else:
-        cuff = NO_SLEEVE
-    return [Join(cloth, tone, cuff) for cloth, tone in zip(cloths, tones, strict=True)]
+        cuffs = [NO_SLEEVE] * NUM_HANDS
+    return [Join(*parts) for parts in zip(cloths, tones, cuffs, strict=True)]
 
 
-def _above_elbow(portrait: Portrait, joint: ArmJoint) -> np.ndarray:
-    """(N, 3) in [0, 1]: the picture's pixels on the end of the upper arm, hands left out."""
+def _above_elbow(portrait: Portrait, joint: ArmJoint, side: int) -> np.ndarray:
+    """(N, 3) in [0, 1]: the picture's pixels on the end of the upper arm that nothing covers."""
     metre = portrait.camera.pixels_per_metre
     region = np.zeros(portrait.person_mask.shape, np.uint8)
     ends = [joint.elbow + share * (joint.shoulder - joint.elbow) for share in (0.05, 0.22)]
     start, end = (tuple(np.round(point).astype(int).tolist()) for point in ends)
     cv2.line(region, start, end, 1, max(3, round(0.05 * metre)))
-    for hand in portrait.hands[~np.isnan(portrait.hands).any(axis=(1, 2))]:
-        hull = cv2.convexHull(np.round(hand).astype(np.int32))
-        cv2.fillConvexPoly(region, hull, 0)
-        cv2.polylines(region, [hull], True, 0, max(2, round(0.03 * metre)))
+    region[covering(portrait, side, arm_bones(portrait, side))] = 0
     inside = (region > 0) & (portrait.person_mask > 0.8)
     if inside.sum() < 12:
         return joint.rgb[None].astype(np.float64)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from emo2.features.garment import CAP_M
+
 SIDES, RINGS = 20, 18
 # Stations along the limb from shoulder (0) to elbow (1), beyond them the round ends, and the half
 # width there; the shoulder sits inside the torso.
 STATIONS = np.array([0.0, 0.25, 0.6, 1.0])
-HALF_WIDTHS_M = np.array([0.052, 0.058, 0.053, 0.047])
+HALF_WIDTHS_M = np.array([CAP_M, 0.056, 0.052, 0.047])
 CREASE_M = 0.0016
 
 
@@ -25,8 +27,11 @@ def tube_faces() -> np.ndarray:
     return np.concatenate([np.stack([a, b, c], -1), np.stack([b, d, c], -1)]).astype(np.int32)
 
 
-def tube_vertices(shoulder: np.ndarray, elbow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 3) metres, and (V,) where along the limb each lies: 0 = shoulder, 1 = elbow."""
+def tube_vertices(
+    shoulder: np.ndarray, elbow: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(V, 3) metres; (V,) where along the limb each lies: 0 = shoulder, 1 = elbow; and (V,) its
+    angle around it, 0 = towards the camera."""
     axis = elbow - shoulder
     length = max(float(np.linalg.norm(axis)), 1e-3)
     axis = axis / length
@@ -56,4 +61,5 @@ def tube_vertices(shoulder: np.ndarray, elbow: np.ndarray) -> tuple[np.ndarray, 
         half[:, None] + CREASE_M * creases * np.clip(along, 0, 1)[:, None] * (half > 0.03)[:, None]
     )
     vertices = centres[:, None] + radii[..., None] * circle
-    return vertices.reshape(-1, 3), np.repeat(np.clip(along, 0, 1), SIDES)
+    around = np.tile(np.pi / 2 - angle, RINGS)  # `front` is where the angle is a right one
+    return vertices.reshape(-1, 3), np.repeat(np.clip(along, 0, 1), SIDES), around

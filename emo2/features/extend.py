@@ -12,11 +12,9 @@ import cv2
 import numpy as np
 
 from emo2.features.appearance import CLOTH_CHROMA, to_lab
+from emo2.features.garment import folds, roundness, shoulders_outline, torso_half_px
 from emo2.features.inpaint import fill_holes, smooth_fill
 
-BODY_DEPTH_M = (-0.16, -0.10, -0.05, -0.02, 0.0, 0.04, 0.10, 0.30, 0.60)
-BODY_HALF_M = (0.060, 0.070, 0.110, 0.152, 0.178, 0.198, 0.205, 0.210, 0.214)
-"""Half the breadth of a body with hanging arms, at these depths below the shoulder line."""
 SETTLE_OUT_M, SETTLE_IN_M = 0.04, 0.15
 """Within these lengths a silhouette cut off too narrow (at the neck) or too wide (a puffed sleeve)
 comes over to that breadth."""
@@ -26,6 +24,8 @@ SCENE_BLUR, CLOTH_BLUR = 0.06, 0.12
 """How fast mirrored scene and running threads lose focus: sigma per pixel from the picture."""
 FADE_M = 0.35
 """Folds and colours of the picture's edge fade into plain cloth over this length."""
+FOLDS_IN_M = 0.05
+"""Folds and roundness of the new garment set in over this length."""
 NECKLINE_M = 0.05
 """Bare skin at the lower edge goes on to this depth below the shoulder line; a collar ends it."""
 WIDEST_NECK_M = 0.26
@@ -51,7 +51,6 @@ def extend_frame(
     `matte` (H, W) need only be right inside `known`; `shoulders` (2, 2) are frame pixels.
     """
     height, width = frame.shape[:2]
-    height, width = frame.shape[:2]
     x0, y0, x1, y1 = known
     spine, shoulder_y = shoulders.mean(axis=0)
     picture, own_matte = frame[y0:y1, x0:x1], matte[y0:y1, x0:x1]
@@ -63,12 +62,17 @@ def extend_frame(
     right = _half_breadths(own_matte, known, 1, spine, shoulder_y, metre_px, height)
     reach = np.where(across[None] < 0, left[:, None], right[:, None])
     silhouette = np.clip(reach - np.abs(across)[None] + 0.5, 0, 1).astype(np.float32)
+    silhouette = np.maximum(silhouette, shoulders_outline((height, width), shoulders, metre_px))
     silhouette[y0:y1, x0:x1] = own_matte
     silhouette = cv2.GaussianBlur(silhouette, (0, 0), 1.0)
 
     cloth = _cloth(
         picture, own_matte, known, outside, reach, across, shoulder_y, skin_lab, metre_px
     )
+    # Nothing of the garment's own begins at the picture's edge: no step, no line.
+    share = np.clip(outside / (FOLDS_IN_M * metre_px), 0, 1)
+    shade = folds((height, width), metre_px, middle=spine) * roundness(silhouette, metre_px)
+    cloth *= (1 + share * (shade - 1))[..., None]
     a = silhouette[..., None]
     image = np.clip(np.rint(a * cloth + (1 - a) * scene), 0, 255).astype(np.uint8)
     image[y0:y1, x0:x1] = picture
@@ -151,7 +155,7 @@ def _half_breadths(
     bulge = ROUND_M * metre_px * (1 - np.exp(-to_end / (0.6 * ROUND_M * metre_px)))
     if touching[y1 - 1]:
         start += bulge[y1 - 1]
-    plain = np.interp((rows - shoulder_y) / metre_px, BODY_DEPTH_M, BODY_HALF_M) * metre_px
+    plain = torso_half_px(rows, shoulder_y, metre_px)
     gap = start - plain[min(y1, height - 1)]
     # The wider the garment, the longer it takes.
     settle = SETTLE_IN_M * metre_px + 3 * gap if gap > 0 else SETTLE_OUT_M * metre_px
@@ -181,7 +185,9 @@ def _cloth(
     bare = np.nonzero(is_skin[-1])[0]
     if depth_m[-1] > NECKLINE_M or (len(bare) and np.ptp(bare)) > WIDEST_NECK_M * metre_px:
         is_skin[:] = False  # so low or so wide it is rose, ochre or leather
-    low = body & (depth_m > depth_m[-1] - 0.12)[:, None]
+    # Of a head alone, hair hangs beside the neck: only the last rows are sure to be cloth.
+    head_only = depth_m[-1] < NECKLINE_M
+    low = body & (depth_m > depth_m[-1] - (0.03 if head_only else 0.12))[:, None]
     cloth = low & ~is_skin
     coverage = cloth.sum() / max(low.sum(), 1)
     plain = np.array(PLAIN_CLOTH)
@@ -189,7 +195,7 @@ def _cloth(
         plain = np.median(picture[cloth], axis=0)
 
     # The picture's edge pixels run on outwards; skin's and scene's places there belong to cloth.
-    known_cloth = body & ~is_skin
+    known_cloth = cloth if head_only and cloth.any() else body & ~is_skin
     run = smooth_fill(picture.astype(np.float32), known_cloth) if known_cloth.any() else picture
     border = (y0, height - y1, x0, width - x1)
     run = cv2.copyMakeBorder(run.astype(np.float32), *border, cv2.BORDER_REPLICATE)
@@ -203,10 +209,9 @@ def _cloth(
     row = np.broadcast_to(rows[:, None], (height, width)).astype(np.float32)
     run = cv2.remap(run, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     run = _defocused(run, outside * CLOTH_BLUR)
-    fade = np.exp(-outside / (FADE_M * metre_px * (0.05 + coverage)))[..., None]
+    sure = coverage**2 if head_only else coverage  # of slivers of cloth little can go on
+    fade = np.exp(-outside / (FADE_M * metre_px * (0.05 + sure)))[..., None]
     surface = fade * run + (1 - fade) * plain
-    below_m = np.maximum(rows - y1 + 1, 0)[:, None] / metre_px
-    surface *= _shading(np.where(reach > 1, share, 0), below_m)[..., None]
     surface += _grain(picture, cloth, (height, width))[..., None]
 
     if is_skin[-1].any():
@@ -239,15 +244,6 @@ def _with_neckline(
     # The collar's edge throws a thin shadow.
     shade = 1 - 0.25 * np.exp(-np.abs(edge_px) / 3)[..., None]
     return (inside * skin + (1 - inside) * surface) * shade
-
-
-def _shading(share: np.ndarray, below_m: np.ndarray) -> np.ndarray:
-    """(H, W): cloth turns from the light towards its sides, and between arm and chest."""
-    u = np.clip(np.abs(share), 0, 1)
-    strength = np.clip(below_m / 0.08, 0, 1)
-    side = 0.22 * u**4
-    fold = 0.20 * np.exp(-(((u - 0.66) / 0.035) ** 2)) * np.clip(below_m / 0.15, 0, 1)
-    return 1 - strength * side - fold - 0.10 * np.clip(below_m / 0.5, 0, 1)
 
 
 def _grain(picture: np.ndarray, cloth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -8,11 +8,12 @@ what lies there).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from emo2.features.garment import CAP_M
 from emo2.features.person import Person
 from emo2.types import REFERENCE_SHOULDER_BREADTH_M, Camera
 
@@ -29,6 +30,8 @@ LEAST_BESIDE_M = 0.20
 """A picture that needs nothing below is left narrow rather than painted on at its sides."""
 EXTENDED_BELOW_M, EXTENDED_BESIDE_M = 0.52, 0.40
 """...to this."""
+HIDDEN_SHOULDERS_M = 0.12
+"""Shoulders this close to the picture's lower edge may really lie under it."""
 FAR_AWAY_M = 1.9
 """A frame that is higher than this much of a body shows the person too small..."""
 CLOSE_ABOVE_M, CLOSE_BELOW_M, CLOSE_BESIDE_M = 0.50, 0.75, 0.55
@@ -109,6 +112,21 @@ def pixels_per_metre(person: Person) -> float:
     if by_shoulders < CARICATURE * by_face:
         return float(np.sqrt(by_face * by_shoulders))
     return float(np.clip(by_shoulders, 0.85 * by_face, 1.2 * by_face))
+
+
+def lowered_shoulders(person: Person) -> Person:
+    """`person` with shoulders under the picture's lower edge where it shows background in their
+    place: pose models suppose them too high when only a neck is seen."""
+    height, width = person.mask.shape
+    metre = pixels_per_metre(person)
+    drop = 0.0
+    for x, y in person.shoulders:
+        row, column = int(np.clip(y, 0, height - 1)), int(np.clip(x, 0, width - 1))
+        near_edge = height - y < HIDDEN_SHOULDERS_M * metre
+        if near_edge and person.mask[row:, column].max() < 0.5:
+            drop = max(drop, height + CAP_M * metre - y)
+    lowered = person.shoulders + np.array([0.0, drop], np.float32)
+    return replace(person, shoulders=lowered) if drop else person
 
 
 def fit_camera(person: Person, framing: Framing) -> Camera:

@@ -11,7 +11,7 @@ from emo2.errors import InputError
 from emo2.features import appearance
 from emo2.features.detectors import detectors
 from emo2.features.extend import extend_frame
-from emo2.features.framing import choose_framing, fit_camera
+from emo2.features.framing import choose_framing, fit_camera, lowered_shoulders
 from emo2.features.person import CHIN, find_person
 from emo2.types import Portrait
 
@@ -39,7 +39,7 @@ def analyse_portrait(image: np.ndarray, *, max_side_px: int = 640) -> Portrait:
             f"{image.shape[1]} x {image.shape[0]}",
             "Use a larger picture.",
         )
-    person = find_person(image, detectors())
+    person = lowered_shoulders(find_person(image, detectors()))
     framing = choose_framing(person, image.shape, max_side_px)
     camera = fit_camera(person, framing)
     face, shoulders, elbows, wrists, hands = (
