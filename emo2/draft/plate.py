@@ -12,7 +12,7 @@ import numpy as np
 from emo2.draft.joints import ArmJoint, arm_joint
 from emo2.draft.limbs import UPPER_ARM_RADIUS_M, arm_bones, covering, distance_to_bones
 from emo2.draft.removal import cut_arms, disc
-from emo2.features.appearance import CLOTH_CHROMA, face_skin_lab, to_lab
+from emo2.features.appearance import CLOTH_CHROMA, SKIN_HUED_CLOTH, face_skin_lab, to_lab
 from emo2.features.inpaint import fill_holes
 from emo2.features.person import CHIN
 from emo2.types import NUM_HANDS, Portrait
@@ -20,6 +20,11 @@ from emo2.types import NUM_HANDS, Portrait
 BARE = 2
 """Added to an upper arm's label where the sleeve has ended."""
 SLEEVE_BINS = 16
+CLOTH_LIGHT = 0.35
+"""Differences in lightness count so much when cloth is compared with cloth."""
+BEHIND = 0.4
+"""Cloth seen below a sleeve's end counts less than skin above it: the torso's shows behind an
+arm."""
 FEW_PX = 60
 """Fewer pixels than this are no sample of a bare arm."""
 SWAY_M = 0.05
@@ -101,17 +106,18 @@ def _fill_clothes(
     is_skin = np.linalg.norm(lab[..., 1:] - skin[1:], axis=-1) < CLOTH_CHROMA
     labels = np.full(alpha.shape, TORSO, np.uint8)
     beside = np.abs(np.arange(alpha.shape[1]) - portrait.camera.origin_px[0]) > 0.13 * metre
-    for side, label in enumerate(UPPER_ARMS):
-        shoulder, elbow = portrait.shoulders[side], bones[side].elbow
-        upper = [(shoulder, elbow, UPPER_ARM_RADIUS_M * metre)]
-        to_upper = distance_to_bones(alpha.shape, upper)
-        limb = (to_upper < 1.0) & beside[None]
+    arms = [(portrait.shoulders[side], bones[side].elbow) for side in range(NUM_HANDS)]
+    reaches = [distance_to_bones(alpha.shape, [(*arm, UPPER_ARM_RADIUS_M * metre)]) for arm in arms]
+    shown = [
+        (reach < 0.5) & (portrait.person_mask > 0.9) & ~covering(portrait, side, bones[side])
+        for side, reach in enumerate(reaches)
+    ]
+    end = _sleeve_end(lab, skin, shown, arms)
+    for label, arm, reach in zip(UPPER_ARMS, arms, reaches, strict=True):
+        limb = (reach < 1.0) & beside[None]
         labels[limb] = label
-        shown = to_upper < 0.5
-        shown &= (portrait.person_mask > 0.9) & ~covering(portrait, side, bones[side])
-        ends = _sleeve_end(shown, is_skin, shoulder, elbow)
         y, x = np.nonzero(limb)
-        bare = _along(x, y, shoulder, elbow) > ends
+        bare = _along(x, y, *arm) > end
         labels[y[bare], x[bare]] = label + BARE
     # Skin of the neck must not be copied on to the clothes, nor cloth on to bare arms.
     cloth = source & (labels == TORSO) & ~is_skin
@@ -134,14 +140,33 @@ def _along(x: np.ndarray, y: np.ndarray, shoulder: np.ndarray, elbow: np.ndarray
 
 
 def _sleeve_end(
-    limb: np.ndarray, is_skin: np.ndarray, shoulder: np.ndarray, elbow: np.ndarray
+    lab: np.ndarray, skin: np.ndarray, shown: list[np.ndarray], arms: list[tuple]
 ) -> float:
-    """How far down the upper arm the sleeve reaches, from 0 to 1; infinite where it covers all."""
-    y, x = np.nonzero(limb)
-    share = np.clip((_along(x, y, shoulder, elbow) * SLEEVE_BINS).astype(int), 0, SLEEVE_BINS - 1)
-    seen = np.bincount(share, minlength=SLEEVE_BINS)
-    skin = np.bincount(share, is_skin[y, x], minlength=SLEEVE_BINS)
-    covered = np.nonzero((seen > 0) & (skin < 0.5 * seen))[0]
-    first_bare = covered[-1] + 1 if len(covered) else 0
-    is_bare = seen[first_bare:].sum() > 20
-    return first_bare / SLEEVE_BINS if is_bare else np.inf
+    """How far down the upper arms the sleeves reach, from 0 to 1; infinite where they cover all or
+    nothing: then the whole arm is of one kind.
+
+    `shown` holds each arm's pixels (H, W) bool that nothing covers, `arms` its shoulder and elbow.
+    Both arms decide together: the place above which there is most cloth and below which most skin.
+    """
+    # Skin in shade gains saturation; cloth is what the arms wear higher up.
+    shades = skin[1:] * np.linspace(0.8, 1.8, 6)[:, None]
+    seen, bare = np.zeros(SLEEVE_BINS), np.zeros(SLEEVE_BINS)
+    for here, arm in zip(shown, arms, strict=True):
+        y, x = np.nonzero(here)
+        place = np.clip((_along(x, y, *arm) * SLEEVE_BINS).astype(int), 0, SLEEVE_BINS - 1)
+        upper = (place >= SLEEVE_BINS // 16) & (place < SLEEVE_BINS // 4)
+        pixels = lab[y, x]
+        if not upper.any():
+            continue
+        cloth = np.median(pixels[upper], axis=0)
+        if np.linalg.norm(shades - cloth[1:], axis=-1).min() < SKIN_HUED_CLOTH:
+            continue  # no sleeve, or one that cannot be told from skin: all is alike
+        to_skin = np.linalg.norm(pixels[:, None, 1:] - shades, axis=-1).min(axis=1)
+        to_cloth = np.linalg.norm((pixels - cloth) * (CLOTH_LIGHT, 1, 1), axis=-1)
+        is_bare = to_skin < to_cloth
+        seen += np.bincount(place, minlength=SLEEVE_BINS)
+        bare += np.bincount(place, is_bare, minlength=SLEEVE_BINS)
+    above = np.concatenate([[0], np.cumsum(bare)])  # skin above each possible end
+    below = (seen - bare).sum() - np.concatenate([[0], np.cumsum(seen - bare)])  # cloth below it
+    end = int(np.argmin(above + BEHIND * below))
+    return end / SLEEVE_BINS if bare[end:].sum() > FEW_PX else np.inf
