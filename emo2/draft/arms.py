@@ -177,13 +177,13 @@ class ArmPainter:
         values = raster.attributes
         colour = self._dress(values, covered) * creases(nearness, covered, ppm)
         colour, alpha = pad(colour * raster.alpha[..., None]), pad(raster.alpha)
-        shadow = cast_shadow(alpha, pad(nearness), self.light, ppm)
+        fade = pad(values[..., FADE])
+        # What melts into the body casts no shadow on it.
+        shadow = cast_shadow(alpha * (1 - fade), pad(nearness), self.light, ppm)
         if self.softness_px > 0:
             colour = cv2.GaussianBlur(colour, (0, 0), self.softness_px)
             alpha = cv2.GaussianBlur(alpha, (0, 0), self.softness_px)
-        return ArmLayer(
-            top, left, colour, alpha, shadow, pad(values[..., JOIN]), pad(values[..., FADE])
-        )
+        return ArmLayer(top, left, colour, alpha, shadow, pad(values[..., JOIN]), fade)
 
     def _dress(self, values: np.ndarray, covered: np.ndarray) -> np.ndarray:
         """(h, w, 3) skin and, inside the cuff, the sleeve."""

@@ -12,7 +12,7 @@ import numpy as np
 from emo2.draft.joints import ArmJoint, arm_joint
 from emo2.draft.limbs import UPPER_ARM_RADIUS_M, arm_bones, covering, distance_to_bones
 from emo2.draft.removal import cut_arms, disc
-from emo2.features.appearance import CLOTH_CHROMA, SKIN_HUED_CLOTH, face_skin_lab, to_lab
+from emo2.features.appearance import CLOTH_CHROMA, SKIN_HUED_CLOTH, face_skin_lab, to_lab, to_rgb
 from emo2.features.inpaint import fill_holes
 from emo2.features.person import CHIN
 from emo2.types import NUM_HANDS, Portrait
@@ -25,6 +25,8 @@ CLOTH_LIGHT = 0.35
 BEHIND = 0.4
 """Cloth seen below a sleeve's end counts less than skin above it: the torso's shows behind an
 arm."""
+ROUND_SHADE = 0.22
+"""A bare arm loses so much light towards its sides."""
 FEW_PX = 60
 """Fewer pixels than this are no sample of a bare arm."""
 SWAY_M = 0.05
@@ -126,10 +128,12 @@ def _fill_clothes(
     source &= is_skin | (labels <= UPPER_ARMS[1])
     hole, source = np.where(hole, labels, 0), np.where(source, labels, 0)
     filled = fill_holes(body, hole, source, level_bias=CLOTH_BIAS)
-    for label in UPPER_ARMS:
-        # Where nothing is left of a bare arm, it is as the face and hands are.
+    for label, reach in zip(UPPER_ARMS, reaches, strict=True):
+        # Where nothing is left of a bare arm, it is round and as the face is.
         if (source == label + BARE).sum() < FEW_PX:
-            filled[hole == label + BARE] = np.rint(portrait.skin_rgb * 255).astype(np.uint8)
+            here = hole == label + BARE
+            light = 1 - ROUND_SHADE * np.square(reach[here])[:, None]
+            filled[here] = np.rint(255 * to_rgb(skin) * light).astype(np.uint8)
     return filled
 
 
