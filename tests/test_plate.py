@@ -209,3 +209,34 @@ def test_same_portrait_same_plate():
     again = make_plate(figure("arms out")[0])
     np.testing.assert_array_equal(again.body, plate_of("arms out").body)
     np.testing.assert_array_equal(again.background, plate_of("arms out").background)
+
+
+@functools.cache
+def short_sleeved() -> Portrait:
+    """Arms out, the upper arms bare from their middle on; the left hand lies over its own."""
+    portrait, _ = figure("arms out")
+    picture, matte = portrait.image.copy(), portrait.person_mask.copy()
+    for shoulder, elbow in zip(SHOULDERS, portrait.elbows, strict=True):
+        middle = (shoulder + elbow) / 2
+        draw_line(picture, middle + 0.2 * (elbow - middle), elbow, SKIN, 40)
+    wrists = portrait.wrists.copy()
+    wrists[0] = (330, 262)
+    hands = portrait.hands.copy()
+    hands[0] = hand_points(np.array([330.0, 262.0]), np.array([345.0, 300.0]))
+    draw_line(picture, wrists[0], hands[0, 12], (240, 190, 160), 34)
+    draw_line(matte, wrists[0], hands[0, 12], 1.0, 34)
+    fields = {name: getattr(portrait, name) for name in portrait.__dataclass_fields__}
+    return Portrait(
+        **fields | {"image": picture, "person_mask": matte, "wrists": wrists, "hands": hands}
+    )
+
+
+def test_a_short_sleeve_ends_where_it_ended_and_the_arm_below_is_skin():
+    plate = make_plate(short_sleeved())
+    for side, elbow in enumerate(POSES["arms out"][0]):
+        bone = np.array(elbow) - SHOULDERS[side]
+        for share, colour in ((0.35, SHIRT), (0.85, SKIN)):
+            x, y = np.rint(SHOULDERS[side] + share * bone).astype(int)
+            here = plate.body[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3)
+            gaps = [np.abs(np.median(here, axis=0) - kind).mean() for kind in (SHIRT, SKIN)]
+            assert (gaps[0] < gaps[1]) == (colour == SHIRT), (side, share, gaps)

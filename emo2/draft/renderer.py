@@ -202,7 +202,7 @@ def _lay_over(image, body, colour, alpha, shadow, join, fade):
                     arm = 255 * colour[y, x, c] / max(cover, np.float32(0.05))
                     gap += (image[y, x, c] * (1 - shade) - arm) ** 2
                 alike = np.exp(-gap / MELT_RANGE**2)
-                # At the body's soft edge the scene shines through what an arm would have to fade to.
+                # At the body's soft edge the scene shines through: nothing there to fade to.
                 solid = max((body[y, x] - np.float32(0.8)) / np.float32(0.2), np.float32(0))
                 shown -= max(body[y, x] * join[y, x] * alike, solid * fade[y, x])
             for c in range(3):

@@ -61,7 +61,7 @@ def folds(
     if middle is not None:
         across = (np.arange(small[1]) / scale - middle) / metre_px
         aside = np.clip(np.abs(across) / 0.12, 0, 1) ** 2
-        light = (1 - aside) * light + aside * np.where(across < 0, lit[0], lit[2])
+        light = (1 - aside) * light + aside * np.where(across < 0, lit[2], lit[0])
     return 1 + FOLD_DEPTH * cv2.resize(light, shape[::-1], interpolation=cv2.INTER_CUBIC)
 
 
