@@ -111,6 +111,30 @@ def astronaut():
     return astronaut()
 
 
+def test_only_a_background_that_no_arm_can_reach_must_be_still(astronaut):
+    from emo2.evaluation.video import _Flicker
+    from emo2.features.portrait import analyse_portrait
+
+    portrait = analyse_portrait(astronaut, max_side_px=512)
+    metre = portrait.camera.pixels_per_metre
+    hand = portrait.shoulders[:, None] + np.array([0.0, 0.3 * metre]) + np.zeros((2, 21, 2))
+    sizes = np.full(2, 0.1 * metre)
+
+    def flickering(x, y):
+        flicker = _Flicker(portrait)
+        for t in range(4):
+            frame = portrait.image.copy()
+            frame[y - 4 : y + 4, x - 4 : x + 4] += np.uint8(9 * (t % 2))
+            flicker.add(frame, hand, sizes)
+        return np.mean(flicker.still), np.mean(flicker.moving)
+
+    still, moving = flickering(500, 12)  # a corner of the room
+    assert still > 0
+    assert moving > 0
+    x, y = (portrait.shoulders[0] + metre * np.array([0.08, 0.15])).astype(int)
+    assert flickering(x, y)[0] == 0  # beside the upper arm
+
+
 @pytest.mark.skipif(not HAS_FACES, reason="needs dlib-bin and face_recognition_models")
 def test_a_person_is_recognised_and_another_is_not(astronaut):
     from emo2.evaluation.identity import cosine, embed

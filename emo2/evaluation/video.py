@@ -23,8 +23,11 @@ from emo2.types import AudioClip, Frame, HandMotion, Portrait
 
 UPPER_LIP, LOWER_LIP, FOREHEAD, CHIN = 13, 14, 10, 152  # mediapipe face mesh
 MAX_LAG_FRAMES = 6
-_ELBOWS_OUT_M = 0.24
-"""Background within half of this around the person is not asked to be still: elbows swing out."""
+_SWAY_M = 0.025
+"""Background this near to the person is not asked to be still."""
+_ARM_M = 0.72
+"""From shoulder by elbow to wrist, sleeve included: an arm lies in the ellipse about its shoulder
+and wrist whose points are this far from both together."""
 SHIFTS = (0.25, 0.4, 0.5, 0.6, 0.75)
 """Circular shifts of the speech, as shares of the clip, that make the wrong-audio floor."""
 
@@ -48,7 +51,7 @@ class VideoMeasures:
     flicker: float
     """Mean absolute second difference of grey levels outside the hands, 0..255."""
     background_flicker: float
-    """The same where the portrait shows no person and no hand comes near."""
+    """The same where the portrait shows no person and no arm can reach."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +162,13 @@ class _Flicker:
 
     def __init__(self, portrait: Portrait) -> None:
         person = (portrait.person_mask > 0.02).astype(np.uint8)
-        reach = max(3, round(_ELBOWS_OUT_M * portrait.camera.pixels_per_metre)) | 1
+        metre_px = portrait.camera.pixels_per_metre
+        reach = max(3, round(2 * _SWAY_M * metre_px)) | 1
+        self._rows, self._columns = np.indices(person.shape, np.float32)
+        self._arm_px = _ARM_M * metre_px
+        self._to_shoulders = [self._distance(shoulder) for shoulder in portrait.shoulders]
         self._away = cv2.dilate(person, np.ones((reach, reach), np.uint8)) == 0
-        self._last: list[tuple[np.ndarray, np.ndarray]] = []
+        self._last: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.moving: list[float] = []
         self.still: list[float] = []
 
@@ -173,16 +180,26 @@ class _Flicker:
             low = np.maximum(np.nan_to_num(points.min(axis=0) - size), 0).astype(int)
             high = np.maximum(np.nan_to_num(points.max(axis=0) + size), 0).astype(int)
             free[low[1] : high[1], low[0] : high[0]] = False
+        still = free & self._away
+        for points, to_shoulder in zip(expected, self._to_shoulders, strict=True):
+            still &= to_shoulder + self._distance(points[0]) > self._arm_px
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        self._last = [*self._last[-2:], (grey, free)]
+        self._last = [*self._last[-2:], (grey, free, still)]
         if len(self._last) < 3:
             return
-        (a, fa), (b, fb), (c, fc) = self._last
-        change, free = np.abs(a - 2 * b + c), fa & fb & fc
-        if free.any():
-            self.moving.append(float(change[free].mean()))
-        if (free & self._away).any():
-            self.still.append(float(change[free & self._away].mean()))
+        (a, *fa), (b, *fb), (c, *fc) = self._last
+        change = np.abs(a - 2 * b + c)
+        for shares, masks in zip(
+            (self.moving, self.still), zip(fa, fb, fc, strict=True), strict=True
+        ):
+            here = np.logical_and.reduce(masks)
+            if here.any():
+                shares.append(float(change[here].mean()))
+
+    def _distance(self, point: np.ndarray) -> np.ndarray:
+        """(H, W) pixels; a hand that is not there is infinitely far."""
+        x, y = np.nan_to_num(point, nan=np.inf)
+        return np.hypot(self._columns - np.float32(x), self._rows - np.float32(y))
 
 
 def _mean(values: list[float]) -> float:
