@@ -150,6 +150,18 @@ def test_a_person_is_recognised_and_another_is_not(astronaut):
     assert cosine(person, stranger) < cosine(person, dimmed) - 0.03
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [([], "--speech"), (["--speech", "assets/welcome.flac", "--every", "0"], "--every")],
+)
+def test_what_cannot_be_measured_is_refused(tmp_path, capsys, words, named):
+    folder = tmp_path / "out"
+    words = ["evaluate", "films", "--portraits", "assets", "--out", str(folder), *words]
+    assert main(words) != 0
+    assert named in capsys.readouterr().err
+    assert not folder.exists()
+
+
 @pytest.mark.skipif(not (HAS_FACES and HAS_ALIGNER), reason="needs requirements-dev.txt")
 def test_all_films_of_a_folder_are_measured(tmp_path):
     folder = tmp_path / "people"

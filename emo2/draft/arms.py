@@ -15,7 +15,7 @@ import numpy as np
 
 from emo2.draft.head_mesh import smoothstep
 from emo2.draft.light import CLOTH_SHADOW_GAMMA, SKIN_SHADOW_GAMMA, Light
-from emo2.draft.paint import ArmPaint
+from emo2.draft.paint import ArmPaint, place_on_cloth
 from emo2.draft.shadow import SHADOW_REACH_M, cast_shadow, creases
 from emo2.draft.tube import tube_faces, tube_vertices
 from emo2.hands.raster import Raster, rasterise, to_pixels, vertex_normals
@@ -143,13 +143,8 @@ class ArmPainter:
         values[:, FROM_CUFF] = (self.paint.upper_cuff[hand] - along) * length
         rows, columns = self.paint.cloth.shape[1:3]
         onward = (1 - along) * length * self.camera.pixels_per_metre
-        values[:, CLOTH_AT] = np.stack(
-            [
-                (0.5 + 0.46 * np.sin(around)) * columns,
-                hand * rows + rows - 1 - np.minimum(onward, rows - 1),
-            ],
-            axis=-1,
-        )
+        at = place_on_cloth(around, onward, rows, columns)
+        values[:, CLOTH_AT] = at + np.array([0, hand * rows])
         return to_pixels(vertices, self.camera), self._tube, values
 
     def _join(self, pixels: np.ndarray, elbow: np.ndarray, shoulder: np.ndarray) -> np.ndarray:

@@ -96,9 +96,7 @@ def paint_arms(
         rows, columns = cloths[hand].shape[:2]
         # The cloth goes on from the elbow, turned back as if mirrored; also behind the arm.
         onward = (1 - along) * FOREARM_LENGTH_M * metre_px
-        at = np.stack(
-            [(0.5 + 0.46 * np.sin(around)) * columns, rows - 1 - np.minimum(onward, rows - 1)], -1
-        )
+        at = place_on_cloth(around, onward, rows, columns)
         inside = (along - cuff) * FOREARM_LENGTH_M
         layers.append((np.clip(skin * grain[hand], 0, 1), gloss, inside, lift, at))
     skin, gloss, inside, lift, at = (
@@ -107,6 +105,13 @@ def paint_arms(
     elbow_skin = np.array([join.skin for join in joins], np.float32)
     upper_cuff = np.array([SHORT_SLEEVE if j.cuff > 1 else NO_SLEEVE for j in joins], np.float32)
     return ArmPaint(skin, gloss, inside, lift, _same_size(cloths), at, elbow_skin, upper_cuff)
+
+
+def place_on_cloth(around: np.ndarray, onward_px: np.ndarray, rows: int, columns: int):
+    """(V, 2) column and row of a sleeve's cloth (rows, columns): `around` the arm, 0 = towards the
+    camera, and `onward_px` from the elbow, where the cloth's last row lies."""
+    down = rows - 1 - np.minimum(onward_px, rows - 1)
+    return np.stack([(0.5 + 0.46 * np.sin(around)) * columns, down], axis=-1)
 
 
 def _rest_motion() -> HandMotion:

@@ -271,6 +271,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--checkpoint", type=Path, default=DEMO_CHECKPOINT)
     options = parser.parse_args(argv)
     english = tuple(options.english)
+    if not options.speech and not english:
+        raise InputError("--speech", "must name recordings", "none", "Or name --english ones.")
+    for name in ("every", "workers"):
+        if getattr(options, name) < 1:
+            rule = "must be at least 1"
+            raise InputError(f"--{name}", rule, getattr(options, name), "Leave it out for 1.")
     jobs = [
         Job(
             path,

@@ -43,9 +43,9 @@ def embed(frame: Frame, face: np.ndarray) -> np.ndarray:
 
     Raises `InputError` where the network is not installed.
     """
+    network = _network()
     import dlib
 
-    network = _network()
     points = [dlib.point(round(x), round(y)) for x, y in face[list(EYE_CORNERS_AND_NOSE)]]
     low, high = face.min(axis=0).astype(int), face.max(axis=0).astype(int)
     box = dlib.rectangle(int(low[0]), int(low[1]), int(high[0]), int(high[1]))
