@@ -77,6 +77,11 @@ class Performance:
         if len(lengths) != 1 or len(next(iter(lengths))) != 1:
             raise ValueError(f"all curves must be (T,) and equally long, got {sorted(lengths)}")
 
+    @classmethod
+    def still(cls, num_frames: int) -> Performance:
+        """The portrait as it is, `num_frames` long."""
+        return cls(**{curve.name: np.zeros(num_frames, np.float32) for curve in fields(cls)})
+
     @property
     def num_frames(self) -> int:
         """T."""

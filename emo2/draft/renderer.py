@@ -83,7 +83,15 @@ class DraftRenderer:
                 f"{start}, {stop}",
                 "Leave them out to render the whole clip.",
             )
-        return self._frames(portrait, audio, motion, seed, start, stop, on_step)
+        performance = self.perform(audio, motion, seed)
+        return self._frames(portrait, performance, motion, seed, start, stop, on_step)
+
+    def still(
+        self, portrait: Portrait, motion: HandMotion, *, seed: int = 0
+    ) -> Iterator[DraftFrame]:
+        """Every frame of `motion` on a person who neither speaks nor stirs."""
+        performance = Performance.still(motion.num_frames)
+        return self._frames(portrait, performance, motion, seed, 0, motion.num_frames, None)
 
     def perform(self, audio: AudioClip, motion: HandMotion, seed: int = 0) -> Performance:
         """How face and torso move."""
@@ -91,9 +99,10 @@ class DraftRenderer:
         frames, fps = motion.num_frames, motion.fps
         return perform(audio, frames, fps, seed=seed, motion=motion, lips=lips)
 
-    def _frames(self, portrait, audio, motion, seed, start, stop, on_step) -> Iterator[DraftFrame]:
+    def _frames(
+        self, portrait, performance, motion, seed, start, stop, on_step
+    ) -> Iterator[DraftFrame]:
         camera = portrait.camera
-        performance = self.perform(audio, motion, seed)
         plate = make_plate(portrait)
         person = PortraitWarp(portrait, plate)
         rig = rig_from_plate(plate, camera)

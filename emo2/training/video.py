@@ -1,8 +1,8 @@
-"""Train Stage 2: `python -m emo2 train video --people DIR --out runs/video [--steps N] [--resume]`.
+"""Train the demo film: `python -m emo2 train video --people DIR --out runs/video [--resume]`.
 
-1. Films a corpus of drawn people with the draft renderer (`video_corpus`), once.
-2. Fits the linear latents to it, in closed form.
-3. Trains the pipeline's own parts to turn spoilt drafts into drafts (`video_loss`).
+1. Draws the hands that the portraits in DIR show anew, once (`video_corpus`).
+2. Fits the linear latents to drafts and pictures, in closed form.
+3. Trains the pipeline's own parts to bring drawn hands nearer to photographed ones (`video_loss`).
 4. Judges the film on people it has not seen (`video_gate`) and writes `checkpoint/`.
 
 Every step's data and noise follow from (seed, step) alone, so a resumed run is the run it resumes.
@@ -23,7 +23,9 @@ from typing import TextIO
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
 from tqdm import tqdm
 
 from emo2.draft.renderer import DraftRenderer
@@ -33,18 +35,18 @@ from emo2.hands.arm import ArmModel
 from emo2.hands.model import HandModel
 from emo2.stage2.latents import LinearAutoencoder
 from emo2.stage2.pipeline import Stage2Pipeline
-from emo2.training.video_corpus import Studio, VideoClip, build_corpus
+from emo2.training.video_corpus import Still, Studio, build_corpus
 from emo2.training.video_gate import choose_strength
 from emo2.training.video_loss import VideoLoss, draw_batch
 from emo2.training.video_model import VideoConfig, build_pipeline
 
-LATENT_CHANNELS, PATCH_SIZE = 16, 8
+LATENT_CHANNELS, PATCH_SIZE = 24, 8
 
 
 def train(
-    config: VideoConfig, pipeline: Stage2Pipeline, clips: list[VideoClip], out: Path, resume: bool
+    config: VideoConfig, pipeline: Stage2Pipeline, stills: list[Still], out: Path, resume: bool
 ) -> None:
-    """Trains `pipeline` in place, on one device."""
+    """Trains `pipeline` in place, on one device; it ends with averaged weights."""
     accelerator = Accelerator()
     torch.manual_seed(config.seed)
     pipeline.to(accelerator.device)
@@ -53,24 +55,32 @@ def train(
         loss.trainable(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: ramp(step, config))
+    average = EMAModel(loss.trainable(), decay=config.ema_decay)
+    average.to(accelerator.device)
     loss, optimiser, schedule = accelerator.prepare(loss, optimiser, schedule)
+    accelerator.register_for_checkpointing(average)
     first = load_state(accelerator, out) if resume else 0
     with open_log(out / "log.csv", first) as file:
         log = csv.writer(file, lineterminator="\n")
         for step in tqdm(range(first, config.steps), initial=first, total=config.steps):
             began = time.perf_counter()
-            batch = draw_batch(config, pipeline, clips, step).to(accelerator.device)
-            value = loss(batch)
-            accelerator.backward(value)
+            total = 0.0
+            for number in range(step * config.batch_clips, (step + 1) * config.batch_clips):
+                batch = draw_batch(config, pipeline, stills, number).to(accelerator.device)
+                value = loss(batch) / config.batch_clips
+                accelerator.backward(value)
+                total += value.item()
             accelerator.clip_grad_norm_(loss.parameters(), config.grad_clip)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
+            average.step(loss.trainable())
             rate, seconds = schedule.get_last_lr()[0], time.perf_counter() - began
-            log.writerow([step, f"{value.item():.6f}", f"{rate:.3e}", f"{seconds:.2f}"])
+            log.writerow([step, f"{total:.6f}", f"{rate:.3e}", f"{seconds:.2f}"])
             file.flush()
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
                 save_state(accelerator, out, step + 1)
+    average.copy_to(loss.trainable())
     loss.requires_grad_(False)
 
 
@@ -104,13 +114,18 @@ def load_state(accelerator: Accelerator, out: Path) -> int:
     return json.loads(marker.read_text())["step"]
 
 
-def fit_latents(clips: list[VideoClip]) -> LinearAutoencoder:
-    """The linear latents that keep most of these clips' drafts and portraits."""
-    frames = [picture for clip in clips for picture in (clip.portrait, clip.draft[0])]
-    side = min(min(frame.shape[:2]) for frame in frames) // PATCH_SIZE * PATCH_SIZE
-    pictures = np.stack([frame[-side:, -side:] for frame in frames]).transpose(0, 3, 1, 2)
-    images = torch.from_numpy(pictures.astype(np.float32) / 127.5 - 1)
-    return LinearAutoencoder.fit(images, LATENT_CHANNELS, PATCH_SIZE)
+def fit_latents(stills: list[Still]) -> LinearAutoencoder:
+    """The linear latents that keep most of these drafts and of the truth about their hands."""
+    patches = []
+    for still in stills:
+        height, width = (side // PATCH_SIZE * PATCH_SIZE for side in still.change.shape)
+        for picture in (still.draft, still.truth):
+            planes = torch.from_numpy(np.array(picture[:height, :width]))
+            planes = planes.permute(2, 0, 1).float() / 127.5 - 1
+            patches.append(F.unfold(planes[None], PATCH_SIZE, stride=PATCH_SIZE)[0].T)
+    # LinearAutoencoder.fit takes pictures: a strip of patches is one.
+    rows = torch.cat(patches).view(-1, 3, PATCH_SIZE, PATCH_SIZE)
+    return LinearAutoencoder.fit(rows, LATENT_CHANNELS, PATCH_SIZE)
 
 
 def save_checkpoint(pipeline: Stage2Pipeline, folder: Path) -> None:
@@ -141,11 +156,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=Path("checkpoints/demo"))
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--steps", type=int, default=VideoConfig.steps)
-    parser.add_argument("--clips", type=int, default=VideoConfig.clips)
     parser.add_argument("--seed", type=int, default=VideoConfig.seed)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     options = parser.parse_args(argv)
-    config = VideoConfig(seed=options.seed, steps=options.steps, clips=options.clips)
+    config = VideoConfig(seed=options.seed, steps=options.steps)
     options.out.mkdir(parents=True, exist_ok=True)
     about = json.dumps(describe(config, options.people), indent=1)
     (options.out / "config.json").write_text(about + "\n")
@@ -153,17 +167,14 @@ def main(argv: list[str] | None = None) -> int:
     encoder = AudioEncoder.from_pretrained(options.weights / "audio")
     hands = options.weights / "hands"
     renderer = DraftRenderer(ArmModel.from_pretrained(hands), HandModel.from_pretrained(hands))
-    studio = Studio(renderer, encoder, config.size.motion_frames + config.size.clip_length)
+    studio = Studio(renderer, encoder, config.size.long_side_px)
     torch.manual_seed(config.seed)
     blank = build_pipeline(
         config.size, LinearAutoencoder(LATENT_CHANNELS, PATCH_SIZE), encoder.width
     )
     seen, unseen = (
-        build_corpus(people, options.out / name, count, config.seed, studio, blank.working_size)
-        for people, name, count in (
-            (options.people, "corpus", config.clips),
-            (options.held_out, "held-out", config.held_out_clips),
-        )
+        build_corpus(people, options.out / name, config.seed, studio, blank.working_size)
+        for people, name in ((options.people, "corpus"), (options.held_out, "held-out"))
     )
     torch.manual_seed(config.seed)
     pipeline = build_pipeline(config.size, fit_latents(seen), encoder.width)

@@ -1,14 +1,16 @@
-"""Footage to train Stage 2 on: the draft renderer films drawn people who speak and gesture.
+"""Pairs to train the demo film on: portraits whose own hands the draft renderer draws again.
 
-    one folder a clip, T frames of H x W at the network's working size:
-    portrait.npy (H, W, 3)   draft.npy (T, H, W, 3)   change.npy (T, H, W)   mano.npy, keypoints.npy
-    (T, H, W, 3), all uint8; confidence.npy (T, 2) float32; sound.npy (T, D) float16
+    one folder a still, H x W the working size:
+    portrait.npy, bare.npy, draft.npy, truth.npy, mano.npy, keypoints.npy (H, W, 3) uint8;
+    change.npy, belief.npy, owner.npy (H, W) uint8; confidence.npy (2,) float32;
+    sound.npy (T, D) float16
 
-The same people, seed, hands and espeak-ng give the same corpus.
+The same portraits, seed and espeak-ng give the same corpus.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,35 +24,42 @@ from emo2.features.audio import AudioEncoder
 from emo2.features.portrait import analyse_portrait
 from emo2.guidance.maps import draw_guidance
 from emo2.media import load_image
-from emo2.training.prosody import analyse
-from emo2.training.styles import STYLES
-from emo2.training.teacher import gesture
+from emo2.training.own_hands import own_hands
 from emo2.training.voices import record, speak
-from emo2.types import NUM_BETAS, NUM_HANDS, AudioClip, HandMotion
+from emo2.types import AudioClip
 
 FPS = 24.0
-RENDER_SIDE_PX = 384
-"""Drafts are rendered at twice the working size and averaged down, as the product does."""
-SPEECH_S = 4.0
-"""Seconds that are spoken and gestured for a clip; it is cut where the hands are highest."""
+SPEECH_S = 2.0
+"""Seconds of speech beside a still: the network learns that it does not tell how skin looks."""
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+Size = Callable[[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class VideoClip:
-    """One clip on disk, read as needed; shapes as in the module's docstring."""
+class Still:
+    """One pair on disk, read as needed; shapes as in the module's docstring."""
 
     portrait: np.ndarray
+    """The person as uploaded."""
+    bare: np.ndarray
+    """Without forearms and hands."""
     draft: np.ndarray
+    """With arms drawn in the picture's own pose."""
+    truth: np.ndarray
+    """What they should have looked like."""
     change: np.ndarray
+    belief: np.ndarray
+    """How far `truth` was seen, 0..255."""
+    owner: np.ndarray
+    """Whose arm is nearest: 1 = left, 2 = right; 0 = lips, which are as they should be."""
     mano: np.ndarray
     keypoints: np.ndarray
     confidence: np.ndarray
     sound: np.ndarray
 
     @classmethod
-    def load(cls, folder: Path) -> VideoClip:
-        """Open one clip's folder."""
+    def load(cls, folder: Path) -> Still:
+        """Open one still's folder."""
         names = cls.__dataclass_fields__
         return cls(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names})
 
@@ -63,106 +72,84 @@ class VideoClip:
         partial.rename(folder)
 
     @property
-    def num_frames(self) -> int:
-        """T."""
-        return len(self.draft)
+    def hands(self) -> list[int]:
+        """The hands of which enough was seen, as `owner` counts them."""
+        seen = (np.asarray(self.belief) > 127) & (np.asarray(self.change) > 127)
+        return [hand for hand in (1, 2) if (seen & (np.asarray(self.owner) == hand)).any()]
 
 
 class Studio:
-    """Films drawn people with the project's own voices, gestures and draft renderer."""
+    """Draws portraits' own hands anew."""
 
-    def __init__(
-        self, renderer: DraftRenderer, encoder: AudioEncoder, num_frames: int = 36
-    ) -> None:
-        self.renderer, self.encoder, self.num_frames = renderer, encoder, num_frames
+    def __init__(self, renderer: DraftRenderer, encoder: AudioEncoder, side_px: int) -> None:
+        self.renderer, self.encoder, self.side_px = renderer, encoder, side_px
 
-    def film(self, image: np.ndarray, rng: np.random.Generator, size) -> VideoClip:
-        """One clip of the person in `image` (H, W, 3) uint8. `size` maps (H, W) to the working
-        size."""
-        portrait = analyse_portrait(vary(image, rng), max_side_px=RENDER_SIDE_PX)
-        audio, motion = self._perform(rng)
-        start = busiest(motion, self.num_frames)
-        stop, seed = start + self.num_frames, int(rng.integers(1 << 30))
-        drafts = list(self.renderer(portrait, audio, motion, seed=seed, start=start, stop=stop))
-        maps = draw_guidance(motion, self.renderer.hand_model, portrait, start, stop)
+    def still(self, picture: np.ndarray, rng: np.random.Generator, size: Size) -> Still | None:
+        """The pair of the person in `picture` (H, W, 3) uint8, at the size that `size` gives for
+        the framed portrait's; None where no hand can be drawn again."""
+        portrait = analyse_portrait(picture, max_side_px=self.side_px)
+        pair = own_hands(portrait, picture, self.renderer, seed=int(rng.integers(1 << 30)))
+        if pair is None or not (pair.belief > 0.5).any():
+            return None
+        maps = draw_guidance(pair.motion, self.renderer.hand_model, portrait, 0, 1)
         size = size(*portrait.image.shape[:2])
-        return VideoClip(
-            portrait=_small(portrait.image, size),
-            draft=np.stack([_small(drafted.image, size) for drafted in drafts]),
-            change=np.stack([_small(_bytes(drafted.change), size) for drafted in drafts]),
-            mano=np.stack([_small(_bytes(m.transpose(1, 2, 0)), size) for m in maps.mano]),
-            keypoints=np.stack(
-                [_small(_bytes(m.transpose(1, 2, 0)), size) for m in maps.keypoints]
-            ),
-            confidence=maps.confidence,
-            sound=self.encoder(audio, FPS).hidden_states[start:stop].astype(np.float16),
+
+        def small(picture: np.ndarray) -> np.ndarray:
+            return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
+
+        return Still(
+            portrait=small(portrait.image),
+            bare=small(pair.bare),
+            draft=small(pair.draft),
+            truth=small(pair.truth),
+            change=small(_bytes(pair.change)),
+            belief=small(_bytes(pair.belief)),
+            owner=cv2.resize(pair.owner, size[::-1], interpolation=cv2.INTER_NEAREST),
+            mano=small(_bytes(maps.mano[0].transpose(1, 2, 0))),
+            keypoints=small(_bytes(maps.keypoints[0].transpose(1, 2, 0))),
+            confidence=maps.confidence[0].astype(np.float32),
+            sound=self._speech(rng),
         )
 
-    def _perform(self, rng: np.random.Generator) -> tuple[AudioClip, HandMotion]:
-        """A stretch of speech and a gesture to it."""
-        dry = speak(rng, SPEECH_S)
-        style = STYLES[rng.choice(list(STYLES))]
-        played = gesture(analyse(dry), style, rng.uniform(0.7, 1.6), SPEECH_S, FPS, rng)
-        count = len(played.quaternions)
-        motion = HandMotion(
-            quaternions=played.quaternions,
-            translation_m=played.translation_m,
-            visible=np.ones((count, NUM_HANDS), dtype=bool),
-            betas=np.zeros((NUM_HANDS, NUM_BETAS)),
-            fps=FPS,
-        )
-        return AudioClip(np.clip(record(rng, dry), -1, 1)), motion
+    def _speech(self, rng: np.random.Generator) -> np.ndarray:
+        audio = AudioClip(np.clip(record(rng, speak(rng, SPEECH_S)), -1, 1))
+        return self.encoder(audio, FPS).hidden_states.astype(np.float16)
 
 
-def busiest(motion: HandMotion, num_frames: int) -> int:
-    """First of the `num_frames` frames in which the wrists are highest: most hands in the
-    picture."""
-    height_m = np.cumsum(np.concatenate([[0], motion.translation_m[..., 1].mean(axis=1)]))
-    return int(np.argmax(height_m[num_frames:] - height_m[:-num_frames]))
-
-
-def vary(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another photographer: mirrored or not, warmer or colder, darker or lighter."""
-    if rng.random() < 0.5:
-        image = image[:, ::-1]
-    warmth = rng.normal(0, 0.06)
-    balance = np.exp(rng.normal(0, 0.1) + np.array((warmth, 0, -warmth)))
-    return (255 * ((image / 255) ** rng.uniform(0.8, 1.25) * balance).clip(0, 1)).astype(np.uint8)
-
-
-def build_corpus(
-    people: Path, folder: Path, clips: int, seed: int, studio: Studio, size
-) -> list[VideoClip]:
-    """Films `clips` clips of the pictures in `people`, or opens those that are there already.
-
-    A picture in which nobody is found is left out and named.
-    """
+def build_corpus(people: Path, folder: Path, seed: int, studio: Studio, size: Size) -> list[Still]:
+    """Draws the hands of every picture in `people`, as it is and mirrored, or opens the stills that
+    are there already. What cannot be drawn is left out and named."""
     pictures = sorted(path for path in people.iterdir() if path.suffix.lower() in PICTURES)
     if not pictures:
         raise InputError(
             "people",
             "must be a folder of portraits",
             people,
-            "Draw some with `python assets/make_people.py --out DIR`.",
+            "Give pictures of people whose hands are in view.",
         )
     found = []
-    for number in tqdm(range(clips), desc=f"filming {people.name}", unit="clip"):
-        place = folder / f"clip-{number:04d}"
-        if not place.is_dir():
-            rng = np.random.default_rng((seed, number))
-            picture = pictures[number % len(pictures)]
+    jobs = [(picture, mirrored) for picture in pictures for mirrored in (False, True)]
+    for number, (picture, mirrored) in enumerate(tqdm(jobs, desc=f"drawing {people.name}")):
+        place = folder / f"{picture.stem}{'-mirrored' * mirrored}"
+        left_out = place.with_suffix(".none")
+        if not place.is_dir() and not left_out.is_file():
+            image = load_image(picture)
+            image = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
             try:
-                studio.film(load_image(picture), rng, size).save(place)
+                still = studio.still(image, np.random.default_rng((seed, number)), size)
             except InputError as error:
                 tqdm.write(f"{picture.name}: {error}")
-                continue
-        found.append(VideoClip.load(place))
+                still = None
+            folder.mkdir(parents=True, exist_ok=True)
+            if still is None:
+                tqdm.write(f"{picture.name}: no hand to learn from")
+                left_out.touch()
+            else:
+                still.save(place)
+        if place.is_dir():
+            found.append(Still.load(place))
     return found
 
 
 def _bytes(picture: np.ndarray) -> np.ndarray:
     return np.round(picture * 255).astype(np.uint8)
-
-
-def _small(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)

@@ -21,7 +21,7 @@ def spoil(draft: np.ndarray, change: np.ndarray, rng: np.random.Generator) -> np
     if rng.random() < UNSPOILT_SHARE:
         return draft.copy()
     frames, height, width = change.shape
-    flatness = rng.uniform(0, 0.9) * (rng.random() < 0.7)
+    flatness = rng.uniform(0, 0.6) * (rng.random() < 0.5)
     softness_px = rng.uniform(0, 0.008) * width
     tone = np.exp(rng.normal(0, 0.16)) * np.exp(rng.normal(0, 0.05, 3))
     lamp = _gradient(height, width, rng) * rng.uniform(0, 0.25)

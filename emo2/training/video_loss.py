@@ -1,7 +1,8 @@
-"""What Stage 2 is trained to do: see a spoilt draft, say the residual that mends it.
+"""What the demo film is trained to do: see a drawn hand, say what a photograph would have of it.
 
 The networks are the pipeline's own and are conditioned by its own methods, so that training and
-filming cannot drift apart.
+filming cannot drift apart. The reference never shows the hand that is asked for: it shows the
+person's other hand, or none.
 """
 
 from __future__ import annotations
@@ -17,16 +18,23 @@ from torch import Tensor, nn
 from emo2.stage2.guidance_scale import Term
 from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.stage2.windows import audio_windows
-from emo2.training.video_corpus import FPS, VideoClip
+from emo2.training.video_corpus import FPS, Still
 from emo2.training.video_degradation import spoil
 from emo2.training.video_model import VideoConfig
+from emo2.training.video_shot import Shot, shoot
 from emo2.types import AudioFeatures
 
-OUTSIDE_WEIGHT = 0.03
+OUTSIDE_WEIGHT = 0.02
 """Where nothing was drawn the film cannot differ from the draft: a little weight keeps it quiet
 there."""
 MOTION_WEIGHT = 0.5
 """Of the loss on differences from frame to frame, against flicker."""
+FADE = 3.0
+"""The residual goes to zero outside of what was seen, faster than belief by this factor."""
+SPOILT_SHARE = 0.3
+"""Drafts whose faults are made worse."""
+BARE_SHARE, CLOSE_SHARE = 0.25, 0.7
+"""References without any hand; references that are a close-up and not the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +42,27 @@ class Batch:
     """One clip. Pictures in [-1, 1], maps in [0, 1]; F frames, M motion frames."""
 
     portrait: Tensor
-    """(1, 3, H, W)."""
-    spoilt: Tensor
-    """(1, F, 3, H, W): the draft the network sees."""
+    """(1, 3, H, W): the person, without the hand that is asked for."""
     draft: Tensor
-    """(1, F, 3, H, W): the draft as it should be."""
+    """(1, F, 3, h, w): the draft the network sees."""
+    residual: Tensor
+    """(1, F, 3, h, w): what is to be added to it, in [-2, 2]."""
+    belief: Tensor
+    """(1, 1, F, h, w): how far that is known."""
     maps: Tensor
-    """(1, 7, F, H, W): MANO, keypoints, change."""
+    """(1, 7, F, h, w): MANO, keypoints, change."""
     confidence: Tensor
     """(1, F, 2)."""
     heard: Tensor
     """(1, F, 2 radius + 1, D)."""
     noise: Tensor
-    """(1, C, F, h, w)."""
+    """(1, C, F, h / p, w / p)."""
     timestep: Tensor
     """(1,)."""
     keep: Term
     """Which conditions are given."""
     past: Tensor | None
-    """(1, M, 3, H, W) or none."""
+    """(1, M, 3, h, w) or none."""
 
     def to(self, device: torch.device) -> Batch:
         """On another device."""
@@ -61,79 +71,107 @@ class Batch:
 
 
 def draw_batch(
-    config: VideoConfig, pipeline: Stage2Pipeline, clips: list[VideoClip], step: int
+    config: VideoConfig, pipeline: Stage2Pipeline, stills: list[Still], number: int
 ) -> Batch:
-    """The batch of a step; the same step gives the same batch."""
-    rng = np.random.default_rng((config.seed, step))
-    clip = clips[rng.integers(len(clips))]
-    size = config.size
-    whole = rng.random() < config.whole_clip_share
-    length = size.clip_length if whole else config.short_frames
-    has_past = rng.random() >= config.drop_past
-    start = int(rng.integers(size.motion_frames * has_past, clip.num_frames - length + 1))
+    """Clip `number` of a run; the same number gives the same clip."""
+    rng = np.random.default_rng((config.seed, number))
+    still = stills[rng.integers(len(stills))]
+    long = rng.random() < config.long_clip_share
+    has_past = long and rng.random() >= config.drop_past
+    side, length = config.long_clip if long else config.short_clip
     keep = Term(
         1.0,
         guidance=bool(rng.random() >= config.drop_guidance),
         reference=bool(rng.random() >= config.drop_reference),
         audio=bool(rng.random() >= config.drop_audio),
     )
-    generator = torch.Generator().manual_seed(int(rng.integers(1 << 60)))
     levels = pipeline.scheduler.config.num_train_timesteps
     level = levels - 1 if rng.random() < config.pure_noise_share else rng.integers(levels)
-    timestep = torch.tensor([int(level)])
-    return make_batch(pipeline, clip, start, length, rng, generator, timestep, keep, has_past)
+    return make_batch(
+        pipeline, still, int(rng.choice(still.hands)), length, side, rng, int(level), keep, has_past
+    )
 
 
 def make_batch(
     pipeline: Stage2Pipeline,
-    clip: VideoClip,
-    start: int,
+    still: Still,
+    hand: int,
     length: int,
-    rng: np.random.Generator | None,
-    generator: torch.Generator,
-    timestep: Tensor,
+    side_px: int,
+    rng: np.random.Generator,
+    timestep: int,
     keep: Term,
     has_past: bool,
 ) -> Batch:
-    """Frames `start` to `start + length` of a clip, recoloured and spoilt by `rng` (`None`:
-    neither)."""
-    now, before = slice(start, start + length), slice(start - pipeline.config.motion_frames, start)
-    develop = recolouring(rng) if rng is not None else lambda pictures: pictures / np.float32(255)
-    draft = develop(clip.draft[now])
-    change = clip.change[now].astype(np.float32) / 255
-    spoilt = draft if rng is None else spoil(draft, change, rng)
-    maps = np.concatenate(
-        [
-            clip.mano[now].astype(np.float32) / 255,
-            clip.keypoints[now].astype(np.float32) / 255,
-            change[..., None],
-        ],
-        axis=-1,
-    )
-    sound = AudioFeatures(clip.sound, FPS)
-    heard = audio_windows(sound, start, length, pipeline.audio_projection.config.radius)
-    height, width = (side // pipeline.latent_stride for side in change.shape[1:])
-    shape = (1, pipeline.vae.config.latent_channels, length, height, width)
+    """`length` frames about one hand of a still, other colours, its faults made worse."""
+    develop = recolouring(rng)
+    past_frames = pipeline.config.motion_frames * has_past
+    shot = shoot(still, hand, past_frames + length, side_px, rng, develop)
+    drawn = shot.draft
+    if rng.random() < SPOILT_SHARE:
+        drawn = spoil(shot.draft, shot.change, rng)
+    now = slice(past_frames, None)
+    maps = np.concatenate([shot.mano, shot.keypoints, shot.change[..., None]], axis=-1)[now]
+    first = int(rng.integers(len(still.sound) - length + 1))
+    sound = AudioFeatures(still.sound, FPS)
+    heard = audio_windows(sound, first, length, pipeline.audio_projection.config.radius)
+    side = side_px // pipeline.latent_stride
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 60)))
+    shape = (1, pipeline.vae.config.latent_channels, length, side, side)
     common = torch.randn((*shape[:2], 1, *shape[3:]), generator=generator)
+    confidence = np.repeat(np.asarray(still.confidence, np.float32)[None], length, axis=0)
     return Batch(
-        portrait=_pictures(develop(clip.portrait[None]))[0],
-        spoilt=_pictures(spoilt),
-        draft=_pictures(draft),
+        portrait=_pictures(develop(reference(still, hand, rng))[None])[0],
+        draft=_pictures(drawn[now]),
+        residual=_pictures(residual(shot, drawn)[now] / 2 + 0.5) * 2,
+        belief=torch.from_numpy(shot.belief[None, None, now].copy()),
         maps=torch.from_numpy(maps.transpose(3, 0, 1, 2).copy())[None],
-        confidence=torch.from_numpy(np.array(clip.confidence[now], dtype=np.float32))[None],
+        confidence=torch.from_numpy(confidence)[None],
         heard=torch.from_numpy(heard)[None],
         noise=pipeline.blend_noise(torch.randn(shape, generator=generator), common),
-        timestep=timestep,
+        timestep=torch.tensor([timestep]),
         keep=keep,
-        past=_pictures(develop(clip.draft[before])) if has_past else None,
+        past=_pictures(finished(shot, drawn)[:past_frames]) if has_past else None,
     )
+
+
+def residual(shot: Shot, drawn: np.ndarray) -> np.ndarray:
+    """(F, S, S, 3) in [-1, 1]: what turns `drawn` into the truth, as far as it is known."""
+    share = np.clip(FADE * shot.belief, 0, 1)[..., None]
+    return share * (shot.truth - drawn)
+
+
+def finished(shot: Shot, drawn: np.ndarray) -> np.ndarray:
+    """(F, S, S, 3) in [0, 1]: the film as it should be."""
+    return (drawn + shot.change[..., None] * residual(shot, drawn)).clip(0, 1)
+
+
+def reference(still: Still, hand: int, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 3) uint8: the portrait without `hand`, now and then without any; whole or a close-up
+    of its other hand, or of what lies about the middle."""
+    other = np.asarray(still.owner) != hand
+    if rng.random() < BARE_SHARE:
+        other = np.zeros_like(other)
+    picture = np.where(other[..., None], still.portrait, still.bare)
+    if rng.random() < 0.5:
+        picture = picture[:, ::-1]
+        other = other[:, ::-1]
+    if rng.random() >= CLOSE_SHARE:
+        return picture
+    height, width = picture.shape[:2]
+    side = min(height, width) // 2
+    shown = np.argwhere(other & (np.asarray(still.belief) > 127)) if other.any() else ()
+    middle = shown[rng.integers(len(shown))] if len(shown) else np.array((height, width)) // 2
+    corner = (middle + rng.normal(0, side / 6, 2) - side / 2).round().astype(int)
+    top, left = np.clip(corner, 0, (height - side, width - side))
+    return picture[top : top + side, left : left + side]
 
 
 def recolouring(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
     """Bytes to [0, 1] with other colours, the same for all pictures of a clip: who a person is then
     does not tell the colour of the arms, only the portrait does."""
-    gains = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.12, 3))
-    mix = (np.eye(3) + rng.normal(0, 0.1, (3, 3))) * gains[:, None]
+    gains = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.06, 3))
+    mix = (np.eye(3) + rng.normal(0, 0.03, (3, 3))) * gains[:, None]
     gamma = np.exp(rng.normal(0, 0.2))
     curve = (np.arange(256) / 255) ** gamma
 
@@ -180,14 +218,21 @@ class VideoLoss(nn.Module):
             batch.heard,
             pipe.reference_net.extract(pipe.encode(batch.portrait)),
             past=batch.past,
-            draft=batch.spoilt,
+            draft=batch.draft,
         ).only(batch.keep)
-        residual = (batch.draft - batch.spoilt).flatten(0, 1) * pipe.config.residual_gain
-        target = pipe.encode(residual).unflatten(0, batch.draft.shape[:2]).transpose(1, 2)
+        wanted = batch.residual.flatten(0, 1) * pipe.config.residual_gain
+        target = pipe.encode(wanted).unflatten(0, batch.draft.shape[:2]).transpose(1, 2)
         noisy = pipe.scheduler.add_noise(target, batch.noise, batch.timestep)
         error = pipe.predict(noisy, batch.timestep, conditions) - target  # (1, C, F, h, w)
-        drawn = F.max_pool3d(batch.maps[:, -1:], (1, *[pipe.latent_stride] * 2))
-        where = (OUTSIDE_WEIGHT + drawn) * self.weight
+        where = self._where(batch) * self.weight
         still = (where * error.square()).mean()
-        moving = (where[:, :, 1:] * error.diff(dim=2).square()).mean()
+        moving = (where[:, :, 1:] * error.diff(dim=2).square()).mean() if where.shape[2] > 1 else 0
         return still + MOTION_WEIGHT * moving
+
+    def _where(self, batch: Batch) -> Tensor:
+        """(1, 1, F, h, w): how much each latent counts. Drawn but unknown counts nothing."""
+        patch = (1, *[self.pipeline.latent_stride] * 2)
+        drawn = batch.maps[:, -1:]
+        known = F.avg_pool3d(drawn * batch.belief, patch)
+        untouched = 1 - F.max_pool3d(drawn, patch)
+        return known + OUTSIDE_WEIGHT * untouched

@@ -20,8 +20,8 @@ from emo2.stage2.unet import BackboneUNet
 class VideoSize:
     """The networks' shape. `levels` has, from the finest, whether a level has spatial attention."""
 
-    block_out_channels: tuple[int, ...] = (48, 96)
-    levels: tuple[bool, ...] = (False, True)
+    block_out_channels: tuple[int, ...] = (32, 64, 96)
+    levels: tuple[bool, ...] = (False, True, True)
     layers_per_block: int = 1
     norm_num_groups: int = 16
     attention_heads: int = 4
@@ -31,7 +31,7 @@ class VideoSize:
     guidance_fusion: str = "concat"
     motion_frames: int = 12
     clip_length: int = 24
-    long_side_px: int | None = 192
+    long_side_px: int | None = 512
     leans_on_draft: bool = True
     num_inference_steps: int = 4
     guidance_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -68,24 +68,26 @@ class VideoConfig:
 
     size: VideoSize = DEMO
     seed: int = 0
-    clips: int = 80
-    held_out_clips: int = 6
-    steps: int = 2000
-    short_frames: int = 4
-    """Most steps see a stretch this long, since faults last; the others a whole clip, for the
-    temporal modules."""
-    whole_clip_share: float = 0.08
-    learning_rate: float = 6e-4
+    steps: int = 1500
+    batch_clips: int = 4
+    """Clips whose gradients are added up before a step."""
+    short_clip: tuple[int, int] = (256, 2)
+    """Side [px] and frames of most clips: skin does not change much in time."""
+    long_clip: tuple[int, int] = (128, 12)
+    long_clip_share: float = 0.12
+    """Of clips for the temporal modules."""
+    ema_decay: float = 0.995
+    learning_rate: float = 1e-3
     warmup_steps: int = 50
-    cooldown: float = 0.1
+    cooldown: float = 0.3
     """Share of the steps, at the end, over which the learning rate falls to zero."""
     weight_decay: float = 0.01
     grad_clip: float = 1.0
     drop_audio: float = 0.2
     drop_reference: float = 0.05
     drop_guidance: float = 0.05
-    drop_past: float = 0.7
-    """How often a clip has no motion frames, as the first of a film."""
+    drop_past: float = 0.4
+    """How often a long clip has no motion frames, as the first of a film; short ones never have."""
     pure_noise_share: float = 0.6
     """How often the network must answer from the conditions alone. A few steps of sampling live
     on that first answer, and at any other noise level the answer can be read off the noisy

@@ -26,7 +26,7 @@ from emo2.motion.lift.smooth import smooth
 from emo2.motion.lift.terms import Pose, Sight, bounded, joined, unbounded
 from emo2.motion.lift.track import Track
 from emo2.motion.rotations import continuous, from_matrix, mirror, normalise, slerp, to_matrix
-from emo2.types import NUM_HANDS, REFERENCE_SHOULDER_BREADTH_M, HandMotion
+from emo2.types import NUM_HANDS, REFERENCE_SHOULDER_BREADTH_M, Camera, HandMotion
 
 if TYPE_CHECKING:
     from emo2.hands.model import HandModel
@@ -55,17 +55,23 @@ class Lifted:
     """(T, 2, 21, 2) in the track's picture."""
 
 
-def lift(track: Track, hand_model: HandModel | None = None) -> Lifted:
+def lift(
+    track: Track, hand_model: HandModel | None = None, *, camera: Camera | None = None
+) -> Lifted:
     """Fit both hands over the whole track, at its own frame rate; `hand_model` gives the bones (the
-    free hand's anatomy where it is None). Raises `InputError` where no hand is seen."""
+    free hand's anatomy where it is None), `camera` how the body lies in the picture (measured on
+    the track where it is None). Raises `InputError` where no hand is seen."""
     # Many small systems: more threads than one only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _lift(track, hand_model)
+        return _lift(track, hand_model, camera)
 
 
-def _lift(track: Track, hand_model: HandModel | None) -> Lifted:
+def _lift(track: Track, hand_model: HandModel | None, camera: Camera | None) -> Lifted:
     weights = track.weights()
-    view = view_body(track, weights)
+    if camera is None:
+        view = view_body(track, weights)
+    else:
+        view = BodyView(camera, np.tile(camera.origin_px, (track.num_frames, 1)), ())
     sights = tuple(_sight(track, view, weights, hand) for hand in range(NUM_HANDS))
     bones = Bones.of(hand_model)
     betas = np.stack([fit_betas(sights, bones, FRAME_NOISE_PX, TOLERANCE)] * NUM_HANDS)
