@@ -14,7 +14,6 @@ from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.training import video, video_gate
 from emo2.training.video import fit_latents, save_checkpoint, train
 from emo2.training.video_corpus import Still, build_corpus
-from emo2.training.video_degradation import spoil
 from emo2.training.video_gate import choose_strength, film_of, judge, psnr, without
 from emo2.training.video_loss import VideoLoss, draw_batch, finished, recolouring, reference
 from emo2.training.video_model import VideoConfig, VideoSize, build_pipeline
@@ -86,23 +85,6 @@ def plainly(rng):
 # ---- the pairs -----------------------------------------------------------------------------------
 
 
-def test_only_what_was_drawn_is_spoilt():
-    still = still_of()
-    draft = np.stack([still.draft] * 3) / np.float32(255)
-    change = np.stack([still.change] * 3) / np.float32(255)
-    changed = 0
-    for seed in range(12):
-        spoilt = spoil(draft, change, np.random.default_rng(seed))
-        assert spoilt.dtype == np.float32
-        assert spoilt.min() >= 0
-        assert spoilt.max() <= 1
-        np.testing.assert_array_equal(spoilt[change == 0], draft[change == 0])
-        again = spoil(draft, change, np.random.default_rng(seed))
-        np.testing.assert_array_equal(spoilt, again)
-        changed += np.abs(spoilt - draft).max() > 0.02
-    assert 6 <= changed < 12  # most are spoilt, some are left alone
-
-
 def test_a_number_is_one_batch():
     stills = [still_of(0), still_of(1)]
     pipeline = fresh(stills)
@@ -125,7 +107,7 @@ def test_the_residual_makes_the_truth_of_the_hand_that_is_asked_for(hand):
     still = still_of()
     for seed in range(6):
         shot = shoot(still, hand, 3, SIDE, np.random.default_rng(seed), plainly(None))
-        film = finished(shot, shot.draft)
+        film = finished(shot)
         sure = (shot.belief > 0.99) & (shot.change > 0.99)
         assert sure.any()
         np.testing.assert_allclose(film[sure], shot.truth[sure], atol=2e-3)

@@ -3,8 +3,8 @@
     landmarks -> hand model fitted under the portrait's camera -> draft in that pose
     picture   -> its pixels where draft and picture show the same material -> truth
 
-The pair differs in nothing but what the draft renderer cannot do: skin, light, creases. What the
-picture does not show of a drawn arm (it is thinner, or covered) is filled in from what it does, and
+The pair differs in nothing but what the draft renderer cannot do: skin, light, creases; each hand's
+mean colour is the draft's. What the picture does not show of a drawn arm (it is thinner, or covered) is filled in from what it does, and
 counts less.
 """
 
@@ -127,6 +127,7 @@ def own_hands(
     drafted = next(renderer.still(portrait, motion, seed=seed))
     owner = _owners(portrait, motion, renderer, drafted.change)
     truth, belief = _truth(portrait, drafted.image, drafted.change)
+    truth = _as_bright(truth, drafted.image, owner, belief * drafted.change)
     truth[owner == 0], belief[owner == 0] = drafted.image[owner == 0], 1.0
     for side in range(NUM_HANDS):
         drawn = (owner == side + 1) & (drafted.change > 0.5)
@@ -160,6 +161,20 @@ def _owners(
     owner = 1 + reach.argmin(axis=0)
     lips = (pieces > 0) & ~np.isin(pieces, np.concatenate(arms))
     return np.where(lips, 0, owner).astype(np.uint8)
+
+
+def _as_bright(
+    truth: np.ndarray, draft: np.ndarray, owner: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """`truth` with each hand's mean colour that of the draft: how light falls there in a picture
+    says nothing about where a hand will be, and the draft's tone is the face's."""
+    out = truth.astype(np.float64)
+    for hand in range(1, NUM_HANDS + 1):
+        share = np.where(owner == hand, weight, 0)[..., None]
+        gain = (share * draft).sum((0, 1)) / np.maximum((share * truth).sum((0, 1)), 1e-6)
+        if share.any():
+            out[owner == hand] *= gain
+    return np.rint(out).clip(0, 255).astype(np.uint8)
 
 
 def _truth(

@@ -19,7 +19,6 @@ from emo2.stage2.guidance_scale import Term
 from emo2.stage2.pipeline import Stage2Pipeline
 from emo2.stage2.windows import audio_windows
 from emo2.training.video_corpus import FPS, Still
-from emo2.training.video_degradation import spoil
 from emo2.training.video_model import VideoConfig
 from emo2.training.video_shot import Shot, shoot
 from emo2.types import AudioFeatures
@@ -31,8 +30,6 @@ MOTION_WEIGHT = 0.5
 """Of the loss on differences from frame to frame, against flicker."""
 FADE = 3.0
 """The residual goes to zero outside of what was seen, faster than belief by this factor."""
-SPOILT_SHARE = 0.3
-"""Drafts whose faults are made worse."""
 BARE_SHARE, CLOSE_SHARE = 0.25, 0.7
 """References without any hand; references that are a close-up and not the whole picture."""
 
@@ -103,13 +100,10 @@ def make_batch(
     keep: Term,
     has_past: bool,
 ) -> Batch:
-    """`length` frames about one hand of a still, other colours, its faults made worse."""
+    """`length` frames about one hand of a still, in other colours."""
     develop = recolouring(rng)
     past_frames = pipeline.config.motion_frames * has_past
     shot = shoot(still, hand, past_frames + length, side_px, rng, develop)
-    drawn = shot.draft
-    if rng.random() < SPOILT_SHARE:
-        drawn = spoil(shot.draft, shot.change, rng)
     now = slice(past_frames, None)
     maps = np.concatenate([shot.mano, shot.keypoints, shot.change[..., None]], axis=-1)[now]
     first = int(rng.integers(len(still.sound) - length + 1))
@@ -122,8 +116,8 @@ def make_batch(
     confidence = np.repeat(np.asarray(still.confidence, np.float32)[None], length, axis=0)
     return Batch(
         portrait=_pictures(develop(reference(still, hand, rng))[None])[0],
-        draft=_pictures(drawn[now]),
-        residual=_pictures(residual(shot, drawn)[now] / 2 + 0.5) * 2,
+        draft=_pictures(shot.draft[now]),
+        residual=_pictures(residual(shot)[now] / 2 + 0.5) * 2,
         belief=torch.from_numpy(shot.belief[None, None, now].copy()),
         maps=torch.from_numpy(maps.transpose(3, 0, 1, 2).copy())[None],
         confidence=torch.from_numpy(confidence)[None],
@@ -131,19 +125,19 @@ def make_batch(
         noise=pipeline.blend_noise(torch.randn(shape, generator=generator), common),
         timestep=torch.tensor([timestep]),
         keep=keep,
-        past=_pictures(finished(shot, drawn)[:past_frames]) if has_past else None,
+        past=_pictures(finished(shot)[:past_frames]) if has_past else None,
     )
 
 
-def residual(shot: Shot, drawn: np.ndarray) -> np.ndarray:
-    """(F, S, S, 3) in [-1, 1]: what turns `drawn` into the truth, as far as it is known."""
+def residual(shot: Shot) -> np.ndarray:
+    """(F, S, S, 3) in [-1, 1]: what turns the draft into the truth, as far as it is known."""
     share = np.clip(FADE * shot.belief, 0, 1)[..., None]
-    return share * (shot.truth - drawn)
+    return share * (shot.truth - shot.draft)
 
 
-def finished(shot: Shot, drawn: np.ndarray) -> np.ndarray:
+def finished(shot: Shot) -> np.ndarray:
     """(F, S, S, 3) in [0, 1]: the film as it should be."""
-    return (drawn + shot.change[..., None] * residual(shot, drawn)).clip(0, 1)
+    return (shot.draft + shot.change[..., None] * residual(shot)).clip(0, 1)
 
 
 def reference(still: Still, hand: int, rng: np.random.Generator) -> np.ndarray:
