@@ -4,8 +4,8 @@
     picture   -> its pixels where draft and picture show the same material -> truth
 
 The pair differs in nothing but what the draft renderer cannot do: skin, light, creases; each hand's
-mean colour is the draft's. What the picture does not show of a drawn arm (it is thinner, or covered) is filled in from what it does, and
-counts less.
+mean colour is the draft's. What the picture does not show of a drawn arm (it is thinner, or
+covered) is filled in from what it does, and counts less.
 """
 
 from __future__ import annotations
