@@ -33,6 +33,7 @@ DEMO = Path(__file__).parents[1] / "checkpoints" / "demo" / "video"
 AUDIO_DIM = 6
 TOY = VideoSize(
     block_out_channels=(8, 16),
+    levels=(False, True),
     norm_num_groups=4,
     attention_heads=2,
     cross_attention_dim=8,
@@ -40,6 +41,7 @@ TOY = VideoSize(
     guidance_widths=(4, 4, 4, 4),
     long_side_px=32,
     num_inference_steps=2,
+    prior_noise=1.0,
 )
 
 
@@ -339,6 +341,13 @@ def test_each_scale_matters_on_its_own(pipeline):
 
 
 # ---- latents -------------------------------------------------------------------------------------
+
+
+def test_from_the_mean_of_the_noise_a_film_knows_no_seed():
+    pipes = [toy_pipeline(replace(TOY, prior_noise=noise)) for noise in (0.0, 1.0)]
+    frames = [[next(film(pipe, seed=seed)) for seed in (0, 1)] for pipe in pipes]
+    assert (frames[0][0] == frames[0][1]).all()
+    assert (frames[1][0] != frames[1][1]).any()
 
 
 @torch.no_grad()

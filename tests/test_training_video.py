@@ -35,8 +35,8 @@ SIZE = VideoSize(
     num_inference_steps=2,
 )
 CONFIG = VideoConfig(
-    size=SIZE, steps=4, batch_clips=2, short_clip=(SIDE, 2), long_clip=(16, 4),
-    long_clip_share=0.4, warmup_steps=1, save_every=2,
+    size=SIZE, steps=4, batch_clips=2, near_clip=(SIDE, 2), wide_clip=(SIDE, 2),
+    long_clip=(16, 4), long_share=0.4, warmup_steps=1, save_every=2,
 )  # fmt: skip
 LEFT, RIGHT = 1, 2
 
@@ -160,7 +160,7 @@ def test_the_reference_never_shows_the_hand_that_is_asked_for():
         seen = reference(still, LEFT, np.random.default_rng(seed))
         shapes.add(seen.shape)
         assert not colours & {tuple(c) for c in seen.reshape(-1, 3).tolist()}
-    assert shapes == {(SIDE, SIDE, 3), (SIDE // 2, SIDE // 2, 3)}
+    assert shapes == {(side, side, 3) for side in (SIDE, SIDE // 2, SIDE // 4)}
 
 
 def test_past_is_what_came_before():

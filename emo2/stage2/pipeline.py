@@ -56,6 +56,8 @@ class Stage2Pipeline(DiffusionPipeline):
         residual_limit: the largest change of a pixel, as a share of the range from black to white.
         shared_noise: share of the noise's variance that all frames of a film have in common: less
             flicker from few steps.
+        prior_noise: standard deviation of the noise a film starts from. 0 starts from its mean: for
+            checkpoints whose answer follows from their conditions, and is given in one step.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Stage2Pipeline(DiffusionPipeline):
         residual_strength: float = 1.0,
         residual_limit: float = 1.0,
         shared_noise: float = 0.0,
+        prior_noise: float = 1.0,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -97,6 +100,7 @@ class Stage2Pipeline(DiffusionPipeline):
             residual_strength=residual_strength,
             residual_limit=residual_limit,
             shared_noise=shared_noise,
+            prior_noise=prior_noise,
         )
 
     @classmethod
@@ -239,9 +243,10 @@ class Stage2Pipeline(DiffusionPipeline):
         return None if std is None else torch.tensor(std, device=self.device).view(-1, 1, 1)
 
     def blend_noise(self, own: Tensor, common: Tensor) -> Tensor:
-        """Noise of unit variance of which `shared_noise` is the same in every frame."""
+        """What a film starts from: noise of which `shared_noise` is the same in every frame."""
         share = self.config.shared_noise
-        return math.sqrt(share) * common + math.sqrt(1 - share) * own
+        noise = math.sqrt(share) * common + math.sqrt(1 - share) * own
+        return self.config.prior_noise * noise
 
     def condition(
         self,

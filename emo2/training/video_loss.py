@@ -30,7 +30,7 @@ MOTION_WEIGHT = 0.5
 """Of the loss on differences from frame to frame, against flicker."""
 FADE = 3.0
 """The residual goes to zero outside of what was seen, faster than belief by this factor."""
-BARE_SHARE, CLOSE_SHARE = 0.25, 0.7
+BARE_SHARE, CLOSE_SHARE = 0.25, 0.9
 """References without any hand; references that are a close-up and not the whole picture."""
 
 
@@ -53,9 +53,7 @@ class Batch:
     heard: Tensor
     """(1, F, 2 radius + 1, D)."""
     noise: Tensor
-    """(1, C, F, h / p, w / p)."""
-    timestep: Tensor
-    """(1,)."""
+    """(1, C, F, h / p, w / p): what a film starts from."""
     keep: Term
     """Which conditions are given."""
     past: Tensor | None
@@ -73,20 +71,22 @@ def draw_batch(
     """Clip `number` of a run; the same number gives the same clip."""
     rng = np.random.default_rng((config.seed, number))
     still = stills[rng.integers(len(stills))]
-    long = rng.random() < config.long_clip_share
+    kind = rng.random()
+    long = kind < config.long_share
+    side, length = (
+        config.near_clip
+        if kind > config.long_share + config.wide_share
+        else (config.long_clip if long else config.wide_clip)
+    )
     has_past = long and rng.random() >= config.drop_past
-    side, length = config.long_clip if long else config.short_clip
     keep = Term(
         1.0,
         guidance=bool(rng.random() >= config.drop_guidance),
         reference=bool(rng.random() >= config.drop_reference),
         audio=bool(rng.random() >= config.drop_audio),
     )
-    levels = pipeline.scheduler.config.num_train_timesteps
-    level = levels - 1 if rng.random() < config.pure_noise_share else rng.integers(levels)
-    return make_batch(
-        pipeline, still, int(rng.choice(still.hands)), length, side, rng, int(level), keep, has_past
-    )
+    hand = int(rng.choice(still.hands))
+    return make_batch(pipeline, still, hand, length, side, rng, keep, has_past)
 
 
 def make_batch(
@@ -96,7 +96,6 @@ def make_batch(
     length: int,
     side_px: int,
     rng: np.random.Generator,
-    timestep: int,
     keep: Term,
     has_past: bool,
 ) -> Batch:
@@ -123,7 +122,6 @@ def make_batch(
         confidence=torch.from_numpy(confidence)[None],
         heard=torch.from_numpy(heard)[None],
         noise=pipeline.blend_noise(torch.randn(shape, generator=generator), common),
-        timestep=torch.tensor([timestep]),
         keep=keep,
         past=_pictures(finished(shot)[:past_frames]) if has_past else None,
     )
@@ -153,7 +151,7 @@ def reference(still: Still, hand: int, rng: np.random.Generator) -> np.ndarray:
     if rng.random() >= CLOSE_SHARE:
         return picture
     height, width = picture.shape[:2]
-    side = min(height, width) // 2
+    side = min(height, width) // int(rng.choice((2, 4)))
     shown = np.argwhere(other & (np.asarray(still.belief) > 127)) if other.any() else ()
     middle = shown[rng.integers(len(shown))] if len(shown) else np.array((height, width)) // 2
     corner = (middle + rng.normal(0, side / 6, 2) - side / 2).round().astype(int)
@@ -216,8 +214,9 @@ class VideoLoss(nn.Module):
         ).only(batch.keep)
         wanted = batch.residual.flatten(0, 1) * pipe.config.residual_gain
         target = pipe.encode(wanted).unflatten(0, batch.draft.shape[:2]).transpose(1, 2)
-        noisy = pipe.scheduler.add_noise(target, batch.noise, batch.timestep)
-        error = pipe.predict(noisy, batch.timestep, conditions) - target  # (1, C, F, h, w)
+        first = pipe.scheduler.config.num_train_timesteps - 1
+        timestep = torch.full((1,), first, device=target.device)
+        error = pipe.predict(batch.noise, timestep, conditions) - target  # (1, C, F, h, w)
         where = self._where(batch) * self.weight
         still = (where * error.square()).mean()
         moving = (where[:, :, 1:] * error.diff(dim=2).square()).mean() if where.shape[2] > 1 else 0

@@ -33,12 +33,13 @@ class VideoSize:
     clip_length: int = 24
     long_side_px: int | None = 512
     leans_on_draft: bool = True
-    num_inference_steps: int = 4
+    num_inference_steps: int = 1
     guidance_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     residual_gain: float = 3.0
     residual_strength: float = 1.0
     residual_limit: float = 0.25
     shared_noise: float = 1.0
+    prior_noise: float = 0.0
 
 
 DEMO = VideoSize()
@@ -58,6 +59,7 @@ FULL = VideoSize(
     residual_gain=1.0,
     residual_limit=1.0,
     shared_noise=0.0,
+    prior_noise=1.0,
 )
 """The paper's: Stable Diffusion 1.5 widths, to be initialised from it and AnimateDiff."""
 
@@ -68,13 +70,15 @@ class VideoConfig:
 
     size: VideoSize = DEMO
     seed: int = 0
-    steps: int = 1500
-    batch_clips: int = 4
+    steps: int = 2000
+    batch_clips: int = 8
     """Clips whose gradients are added up before a step."""
-    short_clip: tuple[int, int] = (256, 2)
-    """Side [px] and frames of most clips: skin does not change much in time."""
+    near_clip: tuple[int, int] = (128, 2)
+    """Side [px] and frames of most clips: a hand, and little else."""
+    wide_clip: tuple[int, int] = (256, 1)
+    wide_share: float = 0.25
     long_clip: tuple[int, int] = (128, 12)
-    long_clip_share: float = 0.12
+    long_share: float = 0.08
     """Of clips for the temporal modules."""
     ema_decay: float = 0.995
     learning_rate: float = 1e-3
@@ -88,10 +92,6 @@ class VideoConfig:
     drop_guidance: float = 0.05
     drop_past: float = 0.4
     """How often a long clip has no motion frames, as the first of a film; short ones never have."""
-    pure_noise_share: float = 0.6
-    """How often the network must answer from the conditions alone. A few steps of sampling live
-    on that first answer, and at any other noise level the answer can be read off the noisy
-    latents."""
     save_every: int = 50
 
 
@@ -130,7 +130,19 @@ def build_networks(
     encoder = GuidanceEncoder(
         7 if size.leans_on_draft else 6, size.guidance_channels, size.guidance_widths
     )
+    if size.guidance_fusion == "concat":
+        keep_scale(encoder)
     return reference, backbone, encoder, AudioProjection(audio_dim, size.cross_attention_dim)
+
+
+def keep_scale(encoder: GuidanceEncoder) -> None:
+    """Lets guidance be heard from the first step. The encoder ends in a convolution of zeros, which
+    suits addition; behind a concatenation it only delays, and its small layers without norms would
+    lose a factor of two each."""
+    for module in encoder.maps.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            torch.nn.init.zeros_(module.bias)
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -154,7 +166,7 @@ def build_pipeline(
     settings = dataclasses.asdict(size)
     names = (
         "clip_length motion_frames num_inference_steps guidance_scale long_side_px leans_on_draft "
-        "residual_gain residual_strength residual_limit shared_noise"
+        "residual_gain residual_strength residual_limit shared_noise prior_noise"
     )
     return Stage2Pipeline(
         *parts, vae, build_scheduler(), **{name: settings[name] for name in names.split()}
