@@ -193,10 +193,9 @@ class VideoLoss(nn.Module):
             ]
         )
         self.pipeline = pipeline
-        # Components of the latents weigh by how much of a picture they make up, but not in full:
-        # the fine ones, small as they are, are fingers.
-        std = torch.tensor(pipeline.vae.config.latents_std)
-        self.register_buffer("weight", (std / std.mean()).view(1, -1, 1, 1, 1))
+        # The latents are orthonormal: with these weights the error is that of pixels.
+        energy = torch.tensor(pipeline.vae.config.latents_std).square()
+        self.register_buffer("weight", (energy / energy.mean()).view(1, -1, 1, 1, 1))
 
     def trainable(self) -> list[nn.Parameter]:
         """The parameters of all networks; the latents are fixed."""
