@@ -180,7 +180,7 @@ def test_each_value_is_where_it_belongs():
 
 
 def test_a_draft_s_latents_start_at_zero():
-    reference, backbone, *_ = build_networks(replace(TOY, leans_on_draft=True), 4, 6)
+    _, backbone, *_ = build_networks(replace(TOY, leans_on_draft=True), 4, 6)
     theirs = stock_unet().state_dict()
     guidance = backbone.conv_in.weight[:, 8:].clone()
     backbone_from_sd(backbone, theirs, "sd")

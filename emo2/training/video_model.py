@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler
 
 from emo2.stage2.guidance_encoder import AudioProjection, GuidanceEncoder
 from emo2.stage2.latents import LinearAutoencoder
@@ -39,6 +39,9 @@ class VideoSize:
     residual_strength: float = 1.0
     residual_limit: float = 0.25
     shared_noise: float = 1.0
+    prediction_type: str = "sample"
+    """What the network says: clean latents ("sample"), "v_prediction" or "epsilon"."""
+    beta_schedule: str = "squaredcos_cap_v2"
 
 
 DEMO = VideoSize()
@@ -58,8 +61,11 @@ FULL = VideoSize(
     residual_gain=1.0,
     residual_limit=1.0,
     shared_noise=0.0,
+    prediction_type="v_prediction",
+    beta_schedule="scaled_linear",
 )
-"""The paper's: Stable Diffusion 1.5 widths, to be initialised from it and AnimateDiff."""
+"""The paper's: Stable Diffusion 1.5 widths, to be initialised from it and AnimateDiff. Noise is
+Stable Diffusion's, ending in pure noise; v-prediction can begin there (as EchoMimicV2 does)."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,31 @@ class VideoConfig:
     on that first answer, and at any other noise level the answer can be read off the noisy
     latents."""
     save_every: int = 50
+    accumulate: int = 1
+    """Batches of one clip per optimiser step."""
+    mixed_precision: str | None = "no"
+    """"no", "bf16" or "fp16"; None = bf16 on a GPU, full precision on a CPU, where bf16 is
+    slower."""
+    hand_weight: float = 3.0
+    """Of the loss where hands are, when frames themselves are learnt: hands are a twentieth of a
+    picture and most of what is wrong with it. The paper does not tell one; this is ours."""
+
+
+FULL_CONFIG = VideoConfig(
+    size=FULL,
+    steps=100_000,
+    whole_clip_share=1.0,
+    learning_rate=1e-5,
+    warmup_steps=1000,
+    drop_audio=0.1,
+    drop_past=0.25,
+    pure_noise_share=0.0,
+    save_every=1000,
+    accumulate=4,
+    mixed_precision=None,
+)
+"""Of `--config full`: all of it is our design and untested at that size, for the paper tells
+neither its rates nor its steps."""
 
 
 def build_networks(
@@ -131,13 +162,15 @@ def build_networks(
     return reference, backbone, encoder, AudioProjection(audio_dim, size.cross_attention_dim)
 
 
-def build_scheduler() -> DDIMScheduler:
-    """Cosine noise that ends in pure noise; the network predicts the clean latents, so that a
-    network of zeros predicts no residual at every step."""
+def build_scheduler(size: VideoSize) -> DDIMScheduler:
+    """Noise that ends in pure noise. Where a residual is learnt, it is cosine and the network
+    predicts the clean latents, so that a network of zeros predicts no residual at every step."""
     return DDIMScheduler(
         num_train_timesteps=1000,
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="sample",
+        beta_start=0.00085,
+        beta_end=0.012,  # of "scaled_linear": Stable Diffusion's
+        beta_schedule=size.beta_schedule,
+        prediction_type=size.prediction_type,
         clip_sample=False,
         timestep_spacing="trailing",
         rescale_betas_zero_snr=True,
@@ -145,7 +178,7 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def build_pipeline(
-    size: VideoSize, vae: AutoencoderKL | LinearAutoencoder, audio_dim: int
+    size: VideoSize, vae: AutoencoderKL | AutoencoderTiny | LinearAutoencoder, audio_dim: int
 ) -> Stage2Pipeline:
     """A fresh pipeline of the given size."""
     parts = build_networks(size, vae.config.latent_channels, audio_dim)
@@ -155,5 +188,5 @@ def build_pipeline(
         "residual_gain residual_strength residual_limit shared_noise"
     )
     return Stage2Pipeline(
-        *parts, vae, build_scheduler(), **{name: settings[name] for name in names.split()}
+        *parts, vae, build_scheduler(size), **{name: settings[name] for name in names.split()}
     )
