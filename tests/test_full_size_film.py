@@ -69,11 +69,11 @@ def pipeline(folder) -> Stage2Pipeline:
     torch.set_default_dtype(torch.float16)
     try:
         UNet2DConditionModel(cross_attention_dim=768).save_pretrained(folder / "sd" / "unet")
-        motion = animatediff_of(MotionAdapter().state_dict())
-        torch.save({"state_dict": motion}, folder / "mm_sd_v15_v2.ckpt")
-        del motion
     finally:
         torch.set_default_dtype(torch.float32)
+    motion = animatediff_of(MotionAdapter().half().state_dict())
+    torch.save({"state_dict": motion}, folder / "mm_sd_v15_v2.ckpt")
+    del motion
     vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,

@@ -61,17 +61,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-side", type=int, default=LONG_SIDE_PX, help="frames' long side [px]")
 
 
+def refuse(options: argparse.Namespace) -> None:
+    """Raises `InputError` where the demo's training was given what only a full one can use."""
+    for name in ("footage", "from_sd", "from_animatediff", "vae"):
+        value = getattr(options, name)
+        if value is not None:
+            argument = f"--{name.replace('_', '-')}"
+            raise InputError(argument, "needs --config full", value, "Add it, or leave this out.")
+
+
 def run(options: argparse.Namespace, changes: dict, train: Train) -> dict:
     """A whole run; returns what `report.json` says.
 
     Raises:
         InputError: an option is missing or does not fit.
     """
-    if options.footage is None:
+    if options.footage is None or not options.footage.is_dir():
         raise InputError(
-            "--footage", "is what a full model learns from", "none",
+            "--footage", "must be a folder for a full model to learn from", options.footage,
             "Name a folder of videos with their motions, or leave --config out for the demo's.",
         )  # fmt: skip
+    if not 64 <= options.max_side <= 4096:
+        raise InputError("--max-side", "must be 64 to 4096", options.max_side, "Try 704.")
     vae_folder = options.vae or options.from_sd
     if vae_folder is None:
         raise InputError("--vae", "must be given", "none", "Name sd-vae-ft-mse's folder.")

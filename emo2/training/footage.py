@@ -7,7 +7,7 @@
     sound.npy (T, D) float16
 
 A motion is told in metres from the middle of the shoulders, so the maps follow the body: it is
-looked for four times a second. Motions must be the video's own; how well they fit it is how well
+looked for six times a second. Motions must be the video's own; how well they fit it is how well
 hands will be learnt.
 """
 
@@ -38,7 +38,7 @@ from emo2.training.takes import Rejected, Take, find_takes
 from emo2.types import NUM_HANDS, Camera, Frame, GuidanceMaps, HandMotion, Portrait
 
 FPS = 24.0
-LOOK_EVERY = 6
+LOOK_EVERY = 4
 """Frames from one look for the body to the next; between them it moves evenly."""
 LEAST_FOUND = 0.7
 """A take in which the person is found less often than this is left out."""
@@ -234,17 +234,17 @@ def shortened(motion: HandMotion, count: int) -> HandMotion:
 
 
 def at_film_rate(video: Path) -> Iterator[Frame]:
-    """A video's frames at 24 per second: each moment's nearest."""
+    """A video's frames at 24 per second: what is on the screen at each moment."""
     per_frame = probe(video).fps / FPS
     wanted = 0
     for number, frame in enumerate(read_frames(video)):
-        while round(wanted * per_frame) == number:
+        while int(wanted * per_frame + 1e-3) == number:
             yield frame
             wanted += 1
 
 
 def look_for_body(video: Path) -> tuple[dict[int, Person | None], int]:
-    """The person in every sixth frame (None = nobody was found), and how many frames there are."""
+    """The person in every fourth frame (None = nobody was found), and how many frames there are."""
     people: dict[int, Person | None] = {}
     count = 0
     for count, frame in enumerate(at_film_rate(video), start=1):
@@ -264,8 +264,9 @@ def follow(seen: dict[int, Person], framing: Framing, count: int) -> Body:
     chins = np.stack([framing.place(seen[n].face[CHIN, :2]) for n in numbers])
     middle = shoulders.mean(axis=1)
     points = np.concatenate([shoulders.reshape(-1, 4), middle + 0.2 * (chins - middle)], axis=1)
-    padded = np.pad(points, ((1, 1), (0, 0)), mode="edge")
-    points = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    if len(points) > 1:
+        padded = np.pad(points, ((1, 1), (0, 0)), mode="reflect", reflect_type="odd")
+        points = (padded[:-2] + 4 * padded[1:-1] + padded[2:]) / 6
     moments = np.arange(count)
     lines = np.stack([np.interp(moments, numbers, column) for column in points.T], axis=1)
     lines = lines.astype(np.float32)

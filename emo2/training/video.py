@@ -7,6 +7,8 @@
 
 Every step's data and noise follow from (seed, step) alone, so a resumed run is the run it resumes.
 The run folder holds `config.json` with the git commit, `log.csv`, `state/`, `report.json`.
+
+With `--config full` the same loop trains the paper's size on real footage: `film`.
 """
 
 from __future__ import annotations
@@ -166,7 +168,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.steps is not None:
         changes["steps"] = options.steps
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.config != "demo":
+    if options.config == "demo":
+        film.refuse(options)
+    else:
         print(json.dumps(film.run(options, changes, train), indent=1))
         return 0
     if options.people is None:
