@@ -345,11 +345,11 @@ def test_full_scheduler_is_stable_diffusion_s_down_to_pure_noise():
 def test_it_learns(takes, tmp_path):
     pipeline = fresh()
     batch = draw_film_batch(replace(CONFIG, drop_reference=0.0), pipeline, takes, 0)
-    config = replace(CONFIG, steps=12, accumulate=1, learning_rate=1e-2, save_every=1000)
+    config = replace(CONFIG, steps=14, accumulate=1, learning_rate=1e-2, save_every=1000)
     loss = FilmLoss(pipeline, 3.0)
     video.train(config, pipeline, takes, tmp_path, False, loss, lambda *_: batch)
     rows = [row.split(",") for row in (tmp_path / "log.csv").read_text().splitlines()[1:]]
-    assert len(rows) == 12
+    assert len(rows) == 14
     assert float(rows[-1][1]) < 0.6 * float(rows[0][1])
 
 
