@@ -35,7 +35,7 @@ SIZE = VideoSize(
     num_inference_steps=2,
 )
 CONFIG = VideoConfig(
-    size=SIZE, steps=4, batch_clips=2, near_clip=(SIDE, 2), wide_clip=(SIDE, 2),
+    size=SIZE, steps=4, accumulate=2, near_clip=(SIDE, 2), wide_clip=(SIDE, 2),
     long_clip=(16, 4), long_share=0.4, warmup_steps=1, save_every=2,
 )  # fmt: skip
 LEFT, RIGHT = 1, 2
@@ -217,7 +217,7 @@ def test_a_resumed_run_is_the_run_it_resumes(tmp_path, monkeypatch):
         pass
 
     def pull(config, pipeline, stills, number):
-        if number == 3 * CONFIG.batch_clips:
+        if number == 3 * CONFIG.accumulate:
             raise Pulled
         return draw_batch(config, pipeline, stills, number)
 

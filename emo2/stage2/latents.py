@@ -12,9 +12,16 @@ import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor, nn
+
+
+def mean_latents(encoded: AutoencoderKLOutput | AutoencoderTinyOutput) -> Tensor:
+    """What an autoencoder's `encode` returned, as latents (B, C, h, w): the likeliest ones where it
+    is a distribution."""
+    return encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
 
 
 class LinearAutoencoder(ModelMixin, ConfigMixin):

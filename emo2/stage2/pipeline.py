@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, DiffusionPipeline
 from torch import Tensor
 
 from emo2.errors import MissingCheckpoint
@@ -29,7 +29,7 @@ from emo2.stage2.conditions import Conditions
 from emo2.stage2.guidance_encoder import AudioProjection, GuidanceEncoder
 from emo2.stage2.guidance_scale import GuidanceScale
 from emo2.stage2.inputs import SIZE_MULTIPLE_PX, check_clip, check_inputs
-from emo2.stage2.latents import LinearAutoencoder
+from emo2.stage2.latents import LinearAutoencoder, mean_latents
 from emo2.stage2.loading import check_strictly
 from emo2.stage2.processors import Features
 from emo2.stage2.reference import ReferenceNet
@@ -37,7 +37,8 @@ from emo2.stage2.unet import BackboneUNet
 from emo2.stage2.windows import audio_windows, clips
 from emo2.types import AudioFeatures, Frame, GuidanceMaps, OnStep, Portrait, Progress
 
-NETWORKS = (ReferenceNet, BackboneUNet, GuidanceEncoder, AudioProjection, LinearAutoencoder)
+AUTOENCODERS = (LinearAutoencoder, AutoencoderKL, AutoencoderTiny)
+NETWORKS = (ReferenceNet, BackboneUNet, GuidanceEncoder, AudioProjection, *AUTOENCODERS)
 
 
 class Stage2Pipeline(DiffusionPipeline):
@@ -66,7 +67,7 @@ class Stage2Pipeline(DiffusionPipeline):
         unet: BackboneUNet,
         guidance_encoder: GuidanceEncoder,
         audio_projection: AudioProjection,
-        vae: AutoencoderKL | LinearAutoencoder,
+        vae: AutoencoderKL | AutoencoderTiny | LinearAutoencoder,
         scheduler: DDIMScheduler,
         clip_length: int = 24,
         motion_frames: int = 12,
@@ -225,9 +226,11 @@ class Stage2Pipeline(DiffusionPipeline):
             return self.vae.config.patch_size
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in [-1, 1], or differences of such, to latents (N, C, h, w)."""
-        latents = self.vae.encode(pictures).latent_dist.mode() * self.vae.config.scaling_factor
+    def encode(self, pictures: Tensor, chunk: int = 4) -> Tensor:
+        """Pictures (N, 3, H, W) in [-1, 1], or differences of such, to latents (N, C, h, w);
+        `chunk` at a time so that memory stays small."""
+        parts = [mean_latents(self.vae.encode(part)) for part in pictures.split(chunk)]
+        latents = torch.cat(parts) * self.vae.config.scaling_factor
         return latents if self._latents_std is None else latents / self._latents_std
 
     def decode(self, latents: Tensor, chunk: int = 4) -> Tensor:
@@ -239,7 +242,7 @@ class Stage2Pipeline(DiffusionPipeline):
 
     @property
     def _latents_std(self) -> Tensor | None:
-        std = self.vae.config.latents_std
+        std = self.vae.config.get("latents_std")
         return None if std is None else torch.tensor(std, device=self.device).view(-1, 1, 1)
 
     def blend_noise(self, own: Tensor, common: Tensor) -> Tensor:

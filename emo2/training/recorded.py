@@ -79,7 +79,7 @@ class Cut:
 def read_take(take: Take, reading: Reading) -> Cut | Rejected:
     """A take's clips, or why there are none."""
     try:
-        motion, notes = _read_motion(take, reading)
+        motion, notes = read_take_motion(take, reading)
         sound = load_audio(take.sound).samples
     except InputError as error:
         return Rejected(take.name, str(error))
@@ -107,7 +107,7 @@ def read_take(take: Take, reading: Reading) -> Cut | Rejected:
     return Cut(take, tuple(clips), sum(c.channels.shape[1] for c in clips) / FPS, notes)
 
 
-def _read_motion(take: Take, reading: Reading) -> tuple[HandMotion, str]:
+def read_take_motion(take: Take, reading: Reading) -> tuple[HandMotion, str]:
     """The first of a take's files that holds a motion, at 24 frames per second, and what its
     importer lost."""
     errors = []

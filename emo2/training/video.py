@@ -7,6 +7,8 @@
 
 Every step's data and noise follow from (seed, step) alone, so a resumed run is the run it resumes.
 The run folder holds `config.json` with the git commit, `log.csv`, `state/`, `report.json`.
+
+With `--config full` the same loop trains the paper's size on real footage: `film`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import dataclasses
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -26,6 +29,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from torch import nn
 from tqdm import tqdm
 
 from emo2.draft.renderer import DraftRenderer
@@ -35,6 +39,7 @@ from emo2.hands.arm import ArmModel
 from emo2.hands.model import HandModel
 from emo2.stage2.latents import LinearAutoencoder
 from emo2.stage2.pipeline import Stage2Pipeline
+from emo2.training import film
 from emo2.training.video_corpus import Still, Studio, build_corpus
 from emo2.training.video_gate import choose_strength
 from emo2.training.video_loss import VideoLoss, draw_batch
@@ -44,43 +49,57 @@ LATENT_CHANNELS, PATCH_SIZE = 24, 8
 
 
 def train(
-    config: VideoConfig, pipeline: Stage2Pipeline, stills: list[Still], out: Path, resume: bool
+    config: VideoConfig,
+    pipeline: Stage2Pipeline,
+    clips: list,
+    out: Path,
+    resume: bool,
+    loss: nn.Module | None = None,
+    draw: Callable | None = None,
 ) -> None:
-    """Trains `pipeline` in place, on one device; it ends with averaged weights."""
-    accelerator = Accelerator()
+    """Trains `pipeline` in place, on one device. `draw(config, pipeline, clips, number)` makes the
+    batches of `loss`; without them a residual over drafts is learnt. It ends with averaged
+    weights where the config averages."""
+    draw = draw or draw_batch
+    precision = config.mixed_precision or ("bf16" if torch.cuda.is_available() else "no")
+    accelerator = Accelerator(mixed_precision=precision)
     torch.manual_seed(config.seed)
     pipeline.to(accelerator.device)
-    loss = VideoLoss(pipeline)
+    loss = loss or VideoLoss(pipeline)
     optimiser = torch.optim.AdamW(
         loss.trainable(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: ramp(step, config))
-    average = EMAModel(loss.trainable(), decay=config.ema_decay)
-    average.to(accelerator.device)
+    average = config.ema_decay and EMAModel(loss.trainable(), decay=config.ema_decay)
     loss, optimiser, schedule = accelerator.prepare(loss, optimiser, schedule)
-    accelerator.register_for_checkpointing(average)
+    if average:
+        average.to(accelerator.device)
+        accelerator.register_for_checkpointing(average)
     first = load_state(accelerator, out) if resume else 0
     with open_log(out / "log.csv", first) as file:
         log = csv.writer(file, lineterminator="\n")
         for step in tqdm(range(first, config.steps), initial=first, total=config.steps):
             began = time.perf_counter()
-            total = 0.0
-            for number in range(step * config.batch_clips, (step + 1) * config.batch_clips):
-                batch = draw_batch(config, pipeline, stills, number).to(accelerator.device)
-                value = loss(batch) / config.batch_clips
-                accelerator.backward(value)
-                total += value.item()
+            value = 0.0
+            for part in range(config.accumulate):
+                number = step * config.accumulate + part
+                batch = draw(config, pipeline, clips, number).to(accelerator.device)
+                share = loss(batch) / config.accumulate
+                accelerator.backward(share)
+                value += share.item()
             accelerator.clip_grad_norm_(loss.parameters(), config.grad_clip)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
-            average.step(loss.trainable())
+            if average:
+                average.step(loss.trainable())
             rate, seconds = schedule.get_last_lr()[0], time.perf_counter() - began
-            log.writerow([step, f"{total:.6f}", f"{rate:.3e}", f"{seconds:.2f}"])
+            log.writerow([step, f"{value:.6f}", f"{rate:.3e}", f"{seconds:.2f}"])
             file.flush()
             if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
                 save_state(accelerator, out, step + 1)
-    average.copy_to(loss.trainable())
+    if average:
+        average.copy_to(loss.trainable())
     loss.requires_grad_(False)
 
 
@@ -151,16 +170,27 @@ def describe(config: VideoConfig, people: Path) -> dict:
 def main(argv: list[str] | None = None) -> int:
     """`python -m emo2 train video`."""
     parser = argparse.ArgumentParser(prog="emo2 train video", description=__doc__.split("\n")[0])
-    parser.add_argument("--people", type=Path, required=True, help="portraits to learn from")
+    parser.add_argument("--people", type=Path, help="portraits to learn from")
     parser.add_argument("--held-out", type=Path, default=Path("assets"), help="to judge by")
     parser.add_argument("--weights", type=Path, default=Path("checkpoints/demo"))
     parser.add_argument("--out", type=Path, required=True, help="run folder")
-    parser.add_argument("--steps", type=int, default=VideoConfig.steps)
+    parser.add_argument("--steps", type=int, help="optimiser steps (default: the config's)")
     parser.add_argument("--seed", type=int, default=VideoConfig.seed)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    film.add_options(parser)
     options = parser.parse_args(argv)
-    config = VideoConfig(seed=options.seed, steps=options.steps)
+    changes = {"seed": options.seed}
+    if options.steps is not None:
+        changes["steps"] = options.steps
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.config == "demo":
+        film.refuse(options)
+    else:
+        print(json.dumps(film.run(options, changes, train), indent=1))
+        return 0
+    if options.people is None:
+        raise InputError("--people", "is what the demo learns from", "none", "Name a folder.")
+    config = VideoConfig(**changes)
     about = json.dumps(describe(config, options.people), indent=1)
     (options.out / "config.json").write_text(about + "\n")
 

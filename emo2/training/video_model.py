@@ -7,7 +7,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler
 
 from emo2.stage2.guidance_encoder import AudioProjection, GuidanceEncoder
 from emo2.stage2.latents import LinearAutoencoder
@@ -40,6 +40,9 @@ class VideoSize:
     residual_limit: float = 0.25
     shared_noise: float = 1.0
     prior_noise: float = 0.0
+    prediction_type: str = "sample"
+    """What the network says: clean latents ("sample"), "v_prediction" or "epsilon"."""
+    beta_schedule: str = "squaredcos_cap_v2"
 
 
 DEMO = VideoSize()
@@ -60,8 +63,11 @@ FULL = VideoSize(
     residual_limit=1.0,
     shared_noise=0.0,
     prior_noise=1.0,
+    prediction_type="v_prediction",
+    beta_schedule="scaled_linear",
 )
-"""The paper's: Stable Diffusion 1.5 widths, to be initialised from it and AnimateDiff."""
+"""The paper's: Stable Diffusion 1.5 widths, to be initialised from it and AnimateDiff. Noise is
+Stable Diffusion's, ending in pure noise; v-prediction can begin there (as EchoMimicV2 does)."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,6 @@ class VideoConfig:
     size: VideoSize = DEMO
     seed: int = 0
     steps: int = 2000
-    batch_clips: int = 8
-    """Clips whose gradients are added up before a step."""
     near_clip: tuple[int, int] = (128, 2)
     """Side [px] and frames of most clips: a hand, and little else."""
     wide_clip: tuple[int, int] = (256, 1)
@@ -80,7 +84,8 @@ class VideoConfig:
     long_clip: tuple[int, int] = (128, 12)
     long_share: float = 0.08
     """Of clips for the temporal modules."""
-    ema_decay: float = 0.995
+    ema_decay: float | None = 0.995
+    """Of the average of the weights that a run ends with; None = it ends with the last."""
     learning_rate: float = 1e-3
     warmup_steps: int = 50
     cooldown: float = 0.3
@@ -93,6 +98,30 @@ class VideoConfig:
     drop_past: float = 0.4
     """How often a long clip has no motion frames, as the first of a film; short ones never have."""
     save_every: int = 50
+    accumulate: int = 8
+    """Batches of one clip per optimiser step."""
+    mixed_precision: str | None = "no"
+    """"no", "bf16" or "fp16"; None = bf16 on a GPU, full precision on a CPU, where bf16 is
+    slower."""
+    hand_weight: float = 3.0
+    """Of the loss where hands are, when frames themselves are learnt: hands are a twentieth of a
+    picture and most of what is wrong with it. The paper does not tell one; this is ours."""
+
+
+FULL_CONFIG = VideoConfig(
+    size=FULL,
+    steps=100_000,
+    ema_decay=None,
+    learning_rate=1e-5,
+    warmup_steps=1000,
+    drop_audio=0.1,
+    drop_past=0.25,
+    save_every=1000,
+    accumulate=4,
+    mixed_precision=None,
+)
+"""Of `--config full`: all of it is our design and untested at that size, for the paper tells
+neither its rates nor its steps."""
 
 
 def build_networks(
@@ -145,13 +174,15 @@ def keep_scale(encoder: GuidanceEncoder) -> None:
             torch.nn.init.zeros_(module.bias)
 
 
-def build_scheduler() -> DDIMScheduler:
-    """Cosine noise that ends in pure noise; the network predicts the clean latents, so that a
-    network of zeros predicts no residual at every step."""
+def build_scheduler(size: VideoSize) -> DDIMScheduler:
+    """Noise that ends in pure noise. Where a residual is learnt, it is cosine and the network
+    predicts the clean latents, so that a network of zeros predicts no residual at every step."""
     return DDIMScheduler(
         num_train_timesteps=1000,
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="sample",
+        beta_start=0.00085,
+        beta_end=0.012,  # of "scaled_linear": Stable Diffusion's
+        beta_schedule=size.beta_schedule,
+        prediction_type=size.prediction_type,
         clip_sample=False,
         timestep_spacing="trailing",
         rescale_betas_zero_snr=True,
@@ -159,7 +190,7 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def build_pipeline(
-    size: VideoSize, vae: AutoencoderKL | LinearAutoencoder, audio_dim: int
+    size: VideoSize, vae: AutoencoderKL | AutoencoderTiny | LinearAutoencoder, audio_dim: int
 ) -> Stage2Pipeline:
     """A fresh pipeline of the given size."""
     parts = build_networks(size, vae.config.latent_channels, audio_dim)
@@ -169,5 +200,5 @@ def build_pipeline(
         "residual_gain residual_strength residual_limit shared_noise prior_noise"
     )
     return Stage2Pipeline(
-        *parts, vae, build_scheduler(), **{name: settings[name] for name in names.split()}
+        *parts, vae, build_scheduler(size), **{name: settings[name] for name in names.split()}
     )
