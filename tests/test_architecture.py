@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "emo2.types": 0,
     "emo2.errors": 0,
+    "emo2.weight_set": 1,
     "emo2.media": 1,
     "emo2.motion": 1,
     "emo2.hands": 1,

@@ -1,5 +1,5 @@
-"""What a film is made of. Every kind of Stage 2 has `film(scene, ...)` and takes from the scene what
-it needs: guidance maps or skeletons, this way of hearing or that one, a draft or none."""
+"""What a film is made of. Every kind of Stage 2 has `film(scene, ...)` and takes from the scene
+what it needs: guidance maps or skeletons, this way of hearing or that one, a draft or none."""
 
 from __future__ import annotations
 

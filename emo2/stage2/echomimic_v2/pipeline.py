@@ -26,14 +26,14 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from torch import Tensor
 
-from emo2.errors import InputError, MissingCheckpoint
+from emo2.errors import MissingCheckpoint
 from emo2.features.whisper import SpeechTokens, WhisperListener
 from emo2.motion.formats.echomimic_person import person_of
+from emo2.stage2.echomimic_v2.inputs import check_room, check_settings
 from emo2.stage2.echomimic_v2.performance import Frameback, Hands
 from emo2.stage2.echomimic_v2.pose_encoder import PoseEncoder
 from emo2.stage2.echomimic_v2.pose_maps import draw_hands
-from emo2.stage2.echomimic_v2.room import check_room
-from emo2.stage2.echomimic_v2.sampling import wave, whole
+from emo2.stage2.echomimic_v2.sampling import original_scheduler, wave, whole
 from emo2.stage2.echomimic_v2.state_dicts import StateDict, build, configs, merged, plain
 from emo2.stage2.echomimic_v2.windows import Window, Windows
 from emo2.stage2.loading import check_strictly
@@ -43,31 +43,16 @@ from emo2.stage2.scene import Scene
 from emo2.stage2.unet import BackboneUNet
 from emo2.types import Frame, OnStep, Progress
 
-MODES = ("better", "exact")
 NETWORKS = (ReferenceNet, BackboneUNet, PoseEncoder, AutoencoderKL)
 REMEDY = "python -m emo2 weights get echomimic_v2 fetches and converts it."
-
-
-def original_scheduler() -> DDIMScheduler:
-    """The noise that EchoMimicV2 was trained with: linear betas that end in pure noise."""
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="linear",
-        clip_sample=False,
-        steps_offset=1,
-        prediction_type="v_prediction",
-        rescale_betas_zero_snr=True,
-        timestep_spacing="trailing",
-    )
 
 
 class EchoMimicV2(DiffusionPipeline):
     """The parts, and how a weight set wants them used.
 
     Args:
-        reference_net, unet, pose_encoder, vae, scheduler: the networks; `vae` may be None where only
-            noise is predicted.
+        reference_net, unet, pose_encoder, vae, scheduler: the networks; `vae` may be None where
+            only noise is predicted.
         side_px: side of the square that the networks see.
         num_inference_steps, guidance_scale: 30 and 2.5; the accelerated weights: 6 and 1.0.
         mode: "better" or "exact".
@@ -294,12 +279,7 @@ class EchoMimicV2(DiffusionPipeline):
         )
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         mode = self.config.mode if mode is None else mode
-        if not 1 <= steps <= 1000:
-            raise InputError("num_inference_steps", "must be 1 to 1000", steps, "Try 6 or 30.")
-        if not 0 <= scale <= 20:
-            raise InputError("guidance_scale", "must be 0 to 20", scale, "Try 2.5; 1 is off.")
-        if mode not in MODES:
-            raise InputError("mode", f"must be one of {', '.join(MODES)}", mode, "Choose one.")
+        check_settings(steps, scale, mode)
         return self._film(reference, tokens, hands, seed, steps, scale, mode == "exact", on_step)
 
     @torch.no_grad()

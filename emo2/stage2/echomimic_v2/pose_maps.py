@@ -9,6 +9,7 @@ once too often and was trained so.
 from __future__ import annotations
 
 import colorsys
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ SIDE_PX = 768
 LINE_PX, JOINT_PX = 2, 4
 """Width of a bone, radius of a joint, on the canvas."""
 FINGERS = tuple((0, *range(first, first + 4)) for first in (1, 5, 9, 13, 17))
-BONES = tuple(pair for finger in FINGERS for pair in zip(finger, finger[1:], strict=False))
+BONES = tuple(pair for finger in FINGERS for pair in pairwise(finger))
 COLOURS = np.array([colorsys.hsv_to_rgb(n / len(BONES), 1.0, 1.0)[::-1] for n in range(len(BONES))])
 
 

@@ -28,6 +28,20 @@ output, of the same shape."""
 Weights = Callable[[Window], list[float]]
 
 
+def original_scheduler() -> DDIMScheduler:
+    """The noise that EchoMimicV2 was trained with: linear betas that end in pure noise."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="linear",
+        clip_sample=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+
+
 def whole(
     noise: Tensor,
     predict: Predict,

@@ -1,4 +1,4 @@
-"""Does a card hold the networks and one window's work? Asked before gigabytes are loaded."""
+"""Checks at the door: settings, and whether a card holds the networks and one window's work."""
 
 from __future__ import annotations
 
@@ -8,8 +8,20 @@ import torch
 
 from emo2.errors import InputError
 
+MODES = ("better", "exact")
+
 WORK_BYTES = 6 << 30
 """What one window of 12 frames of 768 x 768 takes beyond the weights."""
+
+
+def check_settings(steps: int, scale: float, mode: str) -> None:
+    """Raises `InputError` for one that is out of range."""
+    if not 1 <= steps <= 1000:
+        raise InputError("num_inference_steps", "must be 1 to 1000", steps, "Try 6 or 30.")
+    if not 0 <= scale <= 20:
+        raise InputError("guidance_scale", "must be 0 to 20", scale, "Try 2.5; 1 is off.")
+    if mode not in MODES:
+        raise InputError("mode", f"must be one of {', '.join(MODES)}", mode, "Choose one.")
 
 
 def needed_bytes(folder: Path, side_px: int, frames: int) -> int:
