@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import WhisperConfig
 from transformers.audio_utils import mel_filter_bank
@@ -69,21 +69,14 @@ class WhisperListener:
         for path in (config, weights):
             if not path.is_file():
                 raise MissingCheckpoint("whisper", "needs this file", path, remedy)
-        encoder = WhisperEncoder(WhisperConfig.from_pretrained(folder))
-        wanted = {name: list(tensor.shape) for name, tensor in encoder.state_dict().items()}
-        try:
-            with safe_open(weights, "pt") as file:
-                found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            rule = "must be a whole safetensors file"
-            raise MissingCheckpoint("whisper", rule, f"{weights} ({error})", remedy) from error
-        wrong = [k for k in sorted(wanted.keys() | found.keys()) if wanted.get(k) != found.get(k)]
-        if wrong:
-            rule = "must hold exactly the encoder's tensors"
-            said = f"{weights}: {len(wrong)} missing, unexpected or misshaped, such as {wrong[0]!r}"
-            raise MissingCheckpoint("whisper", rule, said, remedy)
-        encoder.load_state_dict(load_file(weights))
-        return cls(encoder)
+        return cls(_encoder(folder, weights, "", remedy))
+
+    @classmethod
+    def from_published(cls, weights: Path) -> WhisperListener:
+        """The encoder out of a whole Whisper model's `model.safetensors`, with `config.json` beside
+        it. Raises as `from_pretrained`."""
+        remedy = "Delete the file and get the set again."
+        return cls(_encoder(weights.parent, weights, "model.encoder.", remedy))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder that `from_pretrained` reads, in float16 as the weights were
@@ -195,3 +188,27 @@ class SpeechTokens:
             return_complex=True,
         )  # fmt: skip
         return (self.listener.filters @ spectrum.abs().square()).clamp_min(1e-10).log10()
+
+
+def _encoder(folder: Path, weights: Path, prefix: str, remedy: str) -> WhisperEncoder:
+    """The encoder of a config, with exactly the tensors whose names begin with `prefix`."""
+    try:
+        encoder = WhisperEncoder(WhisperConfig.from_pretrained(folder))
+        with safe_open(weights, "pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            found = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, ValueError) as error:
+        rule, first = "must be a whole Whisper model", str(error).split("\n")[0][:200]
+        raise MissingCheckpoint("whisper", rule, f"{weights} ({first})", remedy) from error
+    wanted = encoder.state_dict()
+    wrong = [
+        name
+        for name in sorted(wanted.keys() | found.keys())
+        if name not in wanted or name not in found or wanted[name].shape != found[name].shape
+    ]
+    if wrong:
+        rule = "must hold exactly the encoder's tensors"
+        said = f"{weights}: {len(wrong)} missing, unexpected or misshaped, such as {wrong[0]!r}"
+        raise MissingCheckpoint("whisper", rule, said, remedy)
+    encoder.load_state_dict(found)
+    return encoder

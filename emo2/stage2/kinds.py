@@ -1,4 +1,4 @@
-"""The kinds of film models. Each has `from_pretrained(folder)` and `film(scene, seed=, on_step=)`."""
+"""The kinds of film models. Each has `from_pretrained(folder)` and `film(scene, ...)`."""
 
 from __future__ import annotations
 
