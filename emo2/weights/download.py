@@ -96,6 +96,7 @@ def _complete(url: str, partial: Path, size: int | None, on_step: OnStep | None)
                 _room(partial, size, start)
                 _write(answer, partial, start, size, on_step)
         except urllib.error.HTTPError as error:
+            reason = f"HTTP {error.code}"
             if error.code == 416 and start:  # nothing after `start`: it was whole, or is not ours
                 length = error.headers.get("Content-Range", "").rpartition("/")[2]
                 if size is None and length == str(start):

@@ -163,7 +163,7 @@ def _convert_vae(recipe: Recipe, paths: Mapping[str, Path]) -> None:
     try:
         vae, report = AutoencoderKL.from_pretrained(
             weights.parent,
-            torch_dtype=torch.float16,
+            dtype=torch.float16,
             use_safetensors=True,
             output_loading_info=True,
             low_cpu_mem_usage=False,

@@ -156,7 +156,7 @@ class EchoMimicV2(DiffusionPipeline):
                 check_strictly(folder / part, by_name[names[-1]])
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         check_room(folder, device, described["side_px"], described["context_frames"])
-        options.setdefault("torch_dtype", torch.float16 if device.type == "cuda" else torch.float32)
+        options.setdefault("dtype", torch.float16 if device.type == "cuda" else torch.float32)
         pipe = super().from_pretrained(folder, use_safetensors=True, **options).to(device)
         pipe.listener = WhisperListener.from_pretrained(folder / "whisper")
         return pipe
