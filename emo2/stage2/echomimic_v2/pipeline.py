@@ -194,7 +194,7 @@ class EchoMimicV2(DiffusionPipeline):
             (1, 4, T, h, w), of the type of `latents`. Networks narrower than `latents` are widened
             to their type first, so that float64 in is float64 throughout.
         """
-        dtype = torch.promote_types(self.unet.dtype, latents.dtype)
+        given, dtype = latents.dtype, torch.promote_types(self.unet.dtype, latents.dtype)
         if dtype != self.unet.dtype:
             self.to(dtype)
         latents, reference_latents, pose_maps, tokens = (
@@ -204,7 +204,7 @@ class EchoMimicV2(DiffusionPipeline):
         reference = self.reference_net.extract(reference_latents)
         guidance = self.pose_encoder.clip(pose_maps)
         predicted = self.predict(latents, timestep, reference, guidance, tokens[0], guidance_scale)
-        return predicted.to(latents.dtype)
+        return predicted.to(given)
 
     def predict(
         self,

@@ -7,7 +7,7 @@ latents are held until the end.
 follow one another through the film like waves: frames at the front are pure noise while those
 behind are finished, leave, and are forgotten. What a window reads is the same in both orders, so
 over open windows the result is the same; but memory is that of the frames between the first wave
-and the last, about 10 frames a step, and does not grow with the film. No frame is computed twice
+and the last, about 8 frames a step, and does not grow with the film. No frame is computed twice
 to join pieces, and there are no pieces to join.
 """
 
