@@ -9,7 +9,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-PARTS = ("config.json", "audio", "gesture", "hands", "visemes", "video")
+from emo2.errors import MissingCheckpoint
+from emo2.weight_set import WeightSet, find
+
+PARTS = ("audio", "gesture", "hands", "visemes", "video")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def examine(checkpoint: str | Path) -> list[Finding]:
         _ffmpeg(),
         _disk(),
         _weights(Path(checkpoint)),
-        _hands(Path(checkpoint)),
+        _hands(find(checkpoint)),
     ]
 
 
@@ -95,7 +98,12 @@ def _disk() -> Finding:
 
 
 def _weights(folder: Path) -> Finding:
-    missing = [part for part in PARTS if not (folder / part).exists()]
+    try:
+        weights = WeightSet.open(folder)
+    except MissingCheckpoint as error:
+        return Finding("weights", False, str(error).removeprefix("checkpoint: "))
+    folder = weights.folder
+    missing = [part for part in PARTS if not weights.part(part).exists()]
     if missing:
         return Finding("weights", False, f"{folder} lacks {', '.join(missing)}")
     size_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
@@ -107,8 +115,11 @@ def _hands(folder: Path) -> Finding:
     from emo2.hands.mano_files import find_hands, load_hands
 
     mano = folder.parent / "mano"
+    own = folder / "hands"
+    if (folder / "config.json").is_file():
+        own = WeightSet.open(folder).part("hands")
     try:
-        pair = load_hands(find_hands(mano) or folder / "hands")
+        pair = load_hands(find_hands(mano) or own)
     except InputError as error:
         return Finding("hands", False, str(error).removeprefix("hands: "))
     if pair.is_mano:

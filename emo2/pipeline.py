@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +31,30 @@ from emo2.types import (
     Portrait,
     Progress,
 )
+from emo2.weight_set import DEMO_CHECKPOINT, WeightSet
 
-DEMO_CHECKPOINT = Path(__file__).resolve().parent.parent / "checkpoints" / "demo"
 RENDERERS = ("draft", "film")
 
 
 class EMO2Pipeline:
     """Both stages of one weight set. Parts are loaded from `folder` when first needed.
 
-    A weight set is a folder with `config.json` (frames per second, frame size) and one folder a
-    part: `audio`, `gesture`, `hands`, `visemes`, `video`.
+    A weight set is a folder with `config.json` (frames per second, frame size, parts shared with
+    other sets) and one folder a part: `audio`, `gesture`, `hands`, `visemes`, `video`.
     """
 
-    def __init__(self, folder: Path, *, fps: float, max_side_px: int) -> None:
+    def __init__(
+        self, folder: Path, *, fps: float, max_side_px: int, parts: Mapping[str, str] | None = None
+    ) -> None:
+        self.weights = WeightSet(folder, fps, max_side_px, parts or {})
         self.folder, self.fps, self.max_side_px = folder, fps, max_side_px
 
     @classmethod
     def from_pretrained(cls, folder: str | Path = DEMO_CHECKPOINT) -> EMO2Pipeline:
-        """Open a weight set. Raises `MissingCheckpoint` where there is none."""
-        config_path = Path(folder) / "config.json"
-        if not config_path.is_file():
-            raise MissingCheckpoint(
-                "checkpoint",
-                "must be a folder with config.json",
-                folder,
-                f"The bundled set is {DEMO_CHECKPOINT}; leave --checkpoint out to use it.",
-            )
-        return cls(Path(folder), **json.loads(config_path.read_text()))
+        """Open a weight set: its folder, or its name in `checkpoints`. Raises `MissingCheckpoint`
+        where there is none."""
+        found = WeightSet.open(folder)
+        return cls(found.folder, fps=found.fps, max_side_px=found.max_side_px, parts=found.parts)
 
     # Parts -----------------------------------------------------------------------------------
 
@@ -68,14 +63,14 @@ class EMO2Pipeline:
         """`emo2.features.audio.AudioEncoder`."""
         from emo2.features.audio import AudioEncoder
 
-        return AudioEncoder.from_pretrained(self.folder / "audio")
+        return AudioEncoder.from_pretrained(self.weights.part("audio"))
 
     @cached_property
     def stage1(self):
         """`emo2.stage1.pipeline.Stage1Pipeline`."""
         from emo2.stage1.pipeline import Stage1Pipeline
 
-        return Stage1Pipeline.from_pretrained(self.folder / "gesture")
+        return Stage1Pipeline.from_pretrained(self.weights.part("gesture"))
 
     @cached_property
     def hand_model(self):
@@ -83,7 +78,7 @@ class EMO2Pipeline:
         set's."""
         from emo2.hands.model import HandModel
 
-        return HandModel.from_pretrained(self.mano_folder or self.folder / "hands")
+        return HandModel.from_pretrained(self.mano_folder or self.weights.part("hands"))
 
     @property
     def mano_folder(self) -> Path | None:
@@ -97,7 +92,7 @@ class EMO2Pipeline:
         """`emo2.hands.detail.HandDetail`, or None: MANO's own hands have none."""
         from emo2.hands.detail import HandDetail
 
-        return None if self.mano_folder else HandDetail.from_pretrained(self.folder / "hands")
+        return None if self.mano_folder else HandDetail.from_pretrained(self.weights.part("hands"))
 
     @cached_property
     def draft(self):
@@ -106,15 +101,16 @@ class EMO2Pipeline:
         from emo2.draft.visemes import VisemeNet
         from emo2.hands.arm import ArmModel
 
-        arms, lips = ArmModel.from_pretrained(self.folder / "hands"), self.folder / "visemes"
-        return DraftRenderer(arms, self.hand_model, VisemeNet.load(lips))
+        arms = ArmModel.from_pretrained(self.weights.part("hands"))
+        return DraftRenderer(arms, self.hand_model, VisemeNet.load(self.weights.part("visemes")))
 
     @cached_property
     def stage2(self):
-        """`emo2.stage2.pipeline.Stage2Pipeline`."""
-        from emo2.stage2.pipeline import Stage2Pipeline
+        """The film model: `emo2.stage2.pipeline.Stage2Pipeline`, or `EchoMimicV2`; whichever, it
+        films a `Scene`."""
+        from emo2.stage2.kinds import film_model
 
-        return Stage2Pipeline.from_pretrained(self.folder / "video")
+        return film_model(self.weights.part("video"))
 
     # The path --------------------------------------------------------------------------------
 
@@ -122,7 +118,7 @@ class EMO2Pipeline:
     def styles(self) -> tuple[str, ...]:
         """The gesture styles this weight set knows: read from its settings, no network is loaded
         for it."""
-        path = self.folder / "gesture" / "motion_dit" / "config.json"
+        path = self.weights.part("gesture") / "motion_dit" / "config.json"
         if not path.is_file():
             raise MissingCheckpoint(
                 "checkpoint", f"must hold {path.name} of Stage 1", path, "Fetch the set again."
@@ -268,8 +264,13 @@ class EMO2Pipeline:
         if renderer == "draft":
             drafts = self.draft(portrait, audio, motion, seed=seed, on_step=on_step)
             return (drafted.image for drafted in drafts)
-        guidance = self._film_guidance(portrait, audio, motion, seed, on_step)
-        return self.stage2(portrait, self.hear(audio), guidance, seed=seed, on_step=on_step)
+        from emo2.stage2.scene import Scene
+
+        def drafts(report: OnStep | None):
+            return self.draft(portrait, audio, motion, seed=seed, on_step=report)
+
+        scene = Scene(portrait, audio, motion, self.hand_model, self.hear, drafts)
+        return self.stage2.film(scene, seed=seed, on_step=on_step)
 
     def __call__(
         self,
@@ -315,32 +316,6 @@ class EMO2Pipeline:
                 "Trim the speech, or make a motion from this recording.",
             )
         return trim(motion, 0, needed)
-
-    def _film_guidance(
-        self,
-        portrait: Portrait,
-        audio: AudioClip,
-        motion: HandMotion,
-        seed: int,
-        on_step: OnStep | None,
-    ) -> Iterator[GuidanceMaps]:
-        """Guidance one clip at a time, with the draft that a small film model leans on."""
-
-        def report(drafted: Progress) -> None:
-            if on_step:
-                on_step(replace(drafted, stage="guidance"))
-
-        leans = self.stage2.config.leans_on_draft
-        drafts = self.draft(portrait, audio, motion, seed=seed, on_step=report) if leans else ()
-        step = self.stage2.clip_length
-        for start in range(0, motion.num_frames, step):
-            maps = self.guide(portrait, motion, start, min(start + step, motion.num_frames))
-            if leans:
-                clip = list(islice(drafts, maps.num_frames))
-                images = np.stack([drafted.image for drafted in clip]).transpose(0, 3, 1, 2)
-                change = np.stack([drafted.change for drafted in clip])[:, None]
-                maps = replace(maps, draft=images.astype(np.float32) / 255, change=change)
-            yield maps
 
 
 def stage_camera(side_px: int) -> Camera:

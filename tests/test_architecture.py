@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "emo2.types": 0,
     "emo2.errors": 0,
+    "emo2.weight_set": 1,
     "emo2.media": 1,
     "emo2.motion": 1,
     "emo2.hands": 1,
@@ -19,6 +20,7 @@ LAYERS = {
     "emo2.draft": 3,
     "emo2.pipeline": 4,
     "emo2.provenance": 4,
+    "emo2.weights": 4,
     "emo2.doctor": 4,
     "emo2.jobs": 5,
     "emo2.gallery": 5,

@@ -4,6 +4,7 @@
     gallery                           contact sheets of many portraits
     preview edit check convert        see, change, check and carry a motion
     doctor                            what works on this machine
+    weights                           fetch weight sets, list those that are here
     corpus train evaluate             the workshop; each has its own --help
 
 Each command is a function from parsed arguments to a dictionary of facts; `--json` prints these as

@@ -23,6 +23,7 @@ WORKSHOPS = {
         "motion": "emo2.evaluation.motion",
         "video": "emo2.evaluation.video",
     },
+    "weights": {"get": "emo2.weights.get", "list": "emo2.weights.list"},
 }
 """Commands that take their own arguments: `python -m emo2 train gesture --help`."""
 
@@ -76,7 +77,9 @@ def _command(commands, run, out: tuple[str, ...] | None = None) -> argparse.Argu
     )
     if out is not None:
         sub.add_argument("--out", required=True, type=Path, help=f"the {out[0]} to write")
-    sub.add_argument("--checkpoint", default=DEMO_CHECKPOINT, help="a weight set's folder")
+    sub.add_argument(
+        "--checkpoint", default=DEMO_CHECKPOINT, help="a weight set: its folder or its name"
+    )
     sub.add_argument("--json", action="store_true", help="print one line of facts at the end")
     sub.set_defaults(run=run, endings=out or (), settle=lambda arguments: None)
     return sub

@@ -33,6 +33,7 @@ from emo2.stage2.latents import LinearAutoencoder, mean_latents
 from emo2.stage2.loading import check_strictly
 from emo2.stage2.processors import Features
 from emo2.stage2.reference import ReferenceNet
+from emo2.stage2.scene import Scene
 from emo2.stage2.unet import BackboneUNet
 from emo2.stage2.windows import audio_windows, clips
 from emo2.types import AudioFeatures, Frame, GuidanceMaps, OnStep, Portrait, Progress
@@ -126,6 +127,15 @@ class Stage2Pipeline(DiffusionPipeline):
     def clip_length(self) -> int:
         """Frames that are denoised together."""
         return self.config.clip_length
+
+    def film(
+        self, scene: Scene, *, seed: int = 0, on_step: OnStep | None = None, **options
+    ) -> Iterator[Frame]:
+        """A scene's frames: heard by the weight set's own ears, guided by maps. `options` as
+        below."""
+        guidance = scene.guidance(self.clip_length, self.config.leans_on_draft, on_step)
+        heard = scene.hear(scene.audio)
+        return self(scene.portrait, heard, guidance, seed=seed, on_step=on_step, **options)
 
     def __call__(
         self,

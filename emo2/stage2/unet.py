@@ -61,7 +61,9 @@ class BackboneUNet(OwnArguments, UNetMotionModel):
         audio_attention_scale: factor on the audio attention's output (EchoMimicV2: 3.0).
         motion_frames: M, how many past frames spatial attention reads; 0 leaves its weights out.
         motion_max_seq_length: the longest clip the temporal modules can place.
-        attention_heads: heads of every attention layer, temporal ones included.
+        attention_heads: heads of every attention layer.
+        motion_attention_heads, motion_norm_num_groups: of the temporal modules; `None` = as
+            everywhere. AnimateDiff's have 8 and 32 whatever the rest has.
     """
 
     @register_to_config
@@ -82,6 +84,8 @@ class BackboneUNet(OwnArguments, UNetMotionModel):
         motion_frames: int = 12,
         motion_max_seq_length: int = 32,
         attention_heads: int = 8,
+        motion_attention_heads: int | None = None,
+        motion_norm_num_groups: int | None = None,
     ) -> None:
         if guidance_fusion == "add" and guidance_channels != block_out_channels[0]:
             raise ValueError(
@@ -99,7 +103,7 @@ class BackboneUNet(OwnArguments, UNetMotionModel):
             norm_num_groups=norm_num_groups,
             cross_attention_dim=cross_attention_dim,
             num_attention_heads=attention_heads,
-            motion_num_attention_heads=attention_heads,
+            motion_num_attention_heads=motion_attention_heads or attention_heads,
             motion_max_seq_length=motion_max_seq_length,
         )
         self.register_to_config(in_channels=in_channels, out_channels=out_channels)
@@ -107,8 +111,10 @@ class BackboneUNet(OwnArguments, UNetMotionModel):
             self.conv_in = AddingConv2d(in_channels, block_out_channels[0], 3, padding=1)
         for module in self.modules():
             if isinstance(module, AnimateDiffTransformer3D):
-                norm = module.norm
-                module.norm = PerFrameGroupNorm(norm.num_groups, norm.num_channels, norm.eps)
+                norm, groups = module.norm, motion_norm_num_groups
+                module.norm = PerFrameGroupNorm(
+                    groups or norm.num_groups, norm.num_channels, norm.eps
+                )
         self.set_attn_processor(self._processors(audio_attention_scale, motion_frames))
 
     def _processors(
