@@ -21,14 +21,20 @@ Features = Mapping[str, Tensor]
 """Layer name, equal in the ReferenceNet and the backbone, to that layer's normalised input."""
 
 
-def attend(attn: Attention, hidden: Tensor, context: Tensor) -> Tensor:
-    """`attn` from `hidden` (B, N, D) to `context` (B, K, D'), up to its output projection: (B,
-    N, D)."""
+def attend(
+    attn: Attention, hidden: Tensor, context: Tensor, portrait: Tensor | None = None
+) -> Tensor:
+    """`attn` from `hidden` (B F, N, D) to `context` (B F, K, D') and, in all frames of a clip, to
+    its `portrait` (B, K', D'), up to the output projection: (B F, N, D)."""
     query, key, value = attn.to_q(hidden), attn.to_k(context), attn.to_v(context)
+    if portrait is not None:  # projected once, not once a frame
+        frames = len(hidden) // len(portrait)
+        seen = (x.repeat_interleave(frames, 0) for x in (attn.to_k(portrait), attn.to_v(portrait)))
+        key, value = (torch.cat(x, dim=1) for x in zip((key, value), seen, strict=True))
     query, key, value = (
         x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (query, key, value)
     )
-    out = F.scaled_dot_product_attention(query, key, value)  # (B, heads, N, D / heads)
+    out = F.scaled_dot_product_attention(query, key, value)  # (B F, heads, N, D / heads)
     return out.transpose(1, 2).flatten(2)
 
 
@@ -52,6 +58,13 @@ class RecordFeatures:
         return attn.to_out[0](attend(attn, hidden_states, hidden_states))
 
 
+def split_clips(hidden: Tensor, clips: int, batch: int | None) -> tuple[Tensor, ...]:
+    """`hidden` (B F, N, D) of `batch` clips, or of `clips`, as the pictures of the first ones and
+    those of the last `clips`."""
+    frames = len(hidden) // (batch or clips)
+    return hidden.tensor_split([len(hidden) - clips * frames])
+
+
 class ConditionedAttention(nn.Module):
     """The one processor of every layer of the backbone; what a layer is not meant for, it ignores.
 
@@ -65,6 +78,9 @@ class ConditionedAttention(nn.Module):
       temporal layers.
     * Audio attention (`attn2`): cross-attention to audio tokens, its result times `output_scale`.
     * Temporal attention: plain self-attention.
+
+    A batch may hold clips with and without a portrait, as classifier-free guidance asks for: then
+    `batch` is their number, and `reference` and `motion` are those of the last ones.
 
     Args:
         layer: name under which this layer's features are recorded; `None` reads none.
@@ -99,15 +115,21 @@ class ConditionedAttention(nn.Module):
         attention_mask: Tensor | None = None,
         reference: Features | None = None,
         motion: Features | None = None,
+        batch: int | None = None,
     ) -> Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        if reference is not None and self.layer in reference:
-            portrait = reference[self.layer]  # (B, N, D)
-            frames = len(hidden_states) // len(portrait)
-            context = torch.cat([context, portrait.repeat_interleave(frames, dim=0)], dim=1)
-        out = attend(attn, hidden_states, context)
+        if encoder_hidden_states is not None:
+            out = attend(attn, hidden_states, encoder_hidden_states)
+        elif reference is not None and self.layer in reference:
+            portrait = reference[self.layer]
+            alone, told = split_clips(hidden_states, len(portrait), batch)
+            out = attend(attn, told, told, portrait)
+            out = torch.cat([attend(attn, alone, alone), out]) if len(alone) else out
+        else:
+            out = attend(attn, hidden_states, hidden_states)
         if motion is not None and self.layer in motion and hasattr(self, "to_k_motion"):
-            out = out + self._attend_motion(attn, hidden_states, motion[self.layer])
+            past = motion[self.layer]
+            alone, told = split_clips(hidden_states, len(past), batch)
+            out = out + F.pad(self._attend_motion(attn, told, past), (0, 0, 0, 0, len(alone), 0))
         return attn.to_out[0](out) * self.output_scale
 
     def _attend_motion(self, attn: Attention, hidden: Tensor, motion: Tensor) -> Tensor:
