@@ -12,8 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from emo2.motion.edit import trim
 from emo2.types import (
     AudioClip,
     AudioFeatures,
-    Camera,
     Frame,
     GuidanceMaps,
     HandMotion,
@@ -43,14 +41,31 @@ class EMO2Pipeline:
 
     A weight set is a folder with `config.json` (frames per second, frame size) and one folder a
     part: `audio`, `gesture`, `hands`, `visemes`, `video`.
+
+    Args:
+        folder: the weight set.
+        fps: frames per second.
+        max_side_px: the longer side of films.
+        device: where Stage 2 runs: "auto" (None), "cpu", "cuda", "cuda:N" or "mps".
+        offload: "model" or "sequential": what rests is in the host's memory, for small cards.
     """
 
-    def __init__(self, folder: Path, *, fps: float, max_side_px: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fps: float,
+        max_side_px: int,
+        device: str | None = None,
+        offload: str = "none",
+    ) -> None:
         self.folder, self.fps, self.max_side_px = folder, fps, max_side_px
+        self.device, self.offload = device, offload
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path = DEMO_CHECKPOINT) -> EMO2Pipeline:
-        """Open a weight set. Raises `MissingCheckpoint` where there is none."""
+    def from_pretrained(cls, folder: str | Path = DEMO_CHECKPOINT, **options) -> EMO2Pipeline:
+        """Open a weight set; `options` go before its own. Raises `MissingCheckpoint` where there is
+        none."""
         config_path = Path(folder) / "config.json"
         if not config_path.is_file():
             raise MissingCheckpoint(
@@ -59,7 +74,7 @@ class EMO2Pipeline:
                 folder,
                 f"The bundled set is {DEMO_CHECKPOINT}; leave --checkpoint out to use it.",
             )
-        return cls(Path(folder), **json.loads(config_path.read_text()))
+        return cls(Path(folder), **json.loads(config_path.read_text()) | options)
 
     # Parts -----------------------------------------------------------------------------------
 
@@ -111,10 +126,11 @@ class EMO2Pipeline:
 
     @cached_property
     def stage2(self):
-        """`emo2.stage2.pipeline.Stage2Pipeline`."""
-        from emo2.stage2.pipeline import Stage2Pipeline
+        """`emo2.stage2.pipeline.Stage2Pipeline`, on its device. Raises `InputError` where its
+        weights do not fit there."""
+        from emo2.stage2.preflight import open_film_model
 
-        return Stage2Pipeline.from_pretrained(self.folder / "video")
+        return open_film_model(self.folder / "video", self.device, self.offload)
 
     # The path --------------------------------------------------------------------------------
 
@@ -187,6 +203,7 @@ class EMO2Pipeline:
         `trails` draws where the wrists were, `ghost` also where they will be. `strip` adds a band
         below each frame: the hands' speeds against the onsets of `audio`.
         """
+        from emo2.hands.preview.stage import stage_camera
         from emo2.hands.preview.strip import BeatStrip
         from emo2.hands.render import render_motion
 
@@ -218,6 +235,7 @@ class EMO2Pipeline:
         """The moments at which strokes end on one labelled page, the timeline below:
         `emo2.hands.preview.contact_sheet.ContactSheet`."""
         from emo2.hands.preview.contact_sheet import contact_sheet
+        from emo2.hands.preview.stage import stage_camera
 
         return contact_sheet(
             motion,
@@ -246,6 +264,15 @@ class EMO2Pipeline:
 
         return draw_guidance(motion, self.hand_model, portrait, start, stop)
 
+    def plan_film(self, portrait: Portrait):
+        """How a film of `portrait` would be made and what that takes,
+        `emo2.stage2.preflight.FilmPlan`. Raises `InputError` where it does not fit: what is needed,
+        what is free, and what would fit."""
+        from emo2.stage2.preflight import plan_film
+
+        size = portrait.image.shape[:2]
+        return plan_film(self.stage2, size, self.fps, offload=self.offload)
+
     def render(
         self,
         portrait: Portrait,
@@ -268,8 +295,9 @@ class EMO2Pipeline:
         if renderer == "draft":
             drafts = self.draft(portrait, audio, motion, seed=seed, on_step=on_step)
             return (drafted.image for drafted in drafts)
+        options = {"batched_guidance": self.plan_film(portrait).batched_guidance, "seed": seed}
         guidance = self._film_guidance(portrait, audio, motion, seed, on_step)
-        return self.stage2(portrait, self.hear(audio), guidance, seed=seed, on_step=on_step)
+        return self.stage2(portrait, self.hear(audio), guidance, **options, on_step=on_step)
 
     def __call__(
         self,
@@ -324,30 +352,14 @@ class EMO2Pipeline:
         seed: int,
         on_step: OnStep | None,
     ) -> Iterator[GuidanceMaps]:
-        """Guidance one clip at a time, with the draft that a small film model leans on."""
+        """Guidance a few frames at a time, with the draft that a small film model leans on. Stage 2
+        has it drawn in a thread of its own."""
+        from emo2.draft.renderer import film_guidance
 
         def report(drafted: Progress) -> None:
             if on_step:
                 on_step(replace(drafted, stage="guidance"))
 
         leans = self.stage2.config.leans_on_draft
-        drafts = self.draft(portrait, audio, motion, seed=seed, on_step=report) if leans else ()
-        step = self.stage2.clip_length
-        for start in range(0, motion.num_frames, step):
-            maps = self.guide(portrait, motion, start, min(start + step, motion.num_frames))
-            if leans:
-                clip = list(islice(drafts, maps.num_frames))
-                images = np.stack([drafted.image for drafted in clip]).transpose(0, 3, 1, 2)
-                change = np.stack([drafted.change for drafted in clip])[:, None]
-                maps = replace(maps, draft=images.astype(np.float32) / 255, change=change)
-            yield maps
-
-
-def stage_camera(side_px: int) -> Camera:
-    """A 4:3 view of the space where hands gesture, 1.1 m wide, for previews without a portrait."""
-    return Camera(
-        origin_px=(side_px / 2, 0.26 * side_px),
-        pixels_per_metre=side_px / 1.1,
-        width_px=side_px,
-        height_px=side_px * 3 // 8 * 2,
-    )
+        drafts = self.draft(portrait, audio, motion, seed=seed, on_step=report) if leans else None
+        return film_guidance(partial(self.guide, portrait, motion), motion.num_frames, drafts)

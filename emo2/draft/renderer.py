@@ -11,8 +11,9 @@ In: portrait, speech, motion. Out: an iterator of `DraftFrame`. Memory does not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numba
 import numpy as np
@@ -30,10 +31,12 @@ from emo2.draft.visemes import VisemeNet
 from emo2.errors import InputError
 from emo2.hands.arm import ArmModel
 from emo2.hands.model import HandModel
-from emo2.types import AudioClip, HandMotion, OnStep, Portrait, Progress
+from emo2.types import AudioClip, GuidanceMaps, HandMotion, OnStep, Portrait, Progress
 
 CHUNK_FRAMES = 16
 """Arms are posed this many frames at once; memory is constant in the length of the film."""
+GUIDANCE_FRAMES = 4
+"""Maps are float32 at the film's size, and large: a film's are made this many at once."""
 MELT_RANGE = 70.0
 """How far (grey levels) the picture may differ from an elbow that melts into it."""
 SHUTTER = 0.35
@@ -181,6 +184,21 @@ def compose(moved: MovedPerson, layer: ArmLayer | None) -> DraftFrame:
         _lay_over(image[box], moved.body[box], *parts)
         np.maximum(change[box], layer.alpha, out=change[box])
     return DraftFrame(image, change)
+
+
+def film_guidance(
+    draw: Callable[[int, int], GuidanceMaps], num_frames: int, drafts: Iterator[DraftFrame] | None
+) -> Iterator[GuidanceMaps]:
+    """The maps that `draw` makes of all frames start <= t < stop, a few at a time, with the drafts
+    of the same frames for a film model that leans on them."""
+    for start in range(0, num_frames, GUIDANCE_FRAMES):
+        maps = draw(start, min(start + GUIDANCE_FRAMES, num_frames))
+        if drafts is not None:
+            drawn = list(islice(drafts, maps.num_frames))
+            images = np.stack([drafted.image for drafted in drawn]).transpose(0, 3, 1, 2)
+            change = np.stack([drafted.change for drafted in drawn])[:, None]
+            maps = replace(maps, draft=images.astype(np.float32) / 255, change=change)
+        yield maps
 
 
 @numba.njit(cache=True, nogil=True)

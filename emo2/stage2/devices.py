@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from accelerate.hooks import remove_hook_from_module
 from diffusers import AutoencoderKL, DiffusionPipeline
+from torch import nn
 
 from emo2.errors import InputError
 from emo2.stage2.latents import LinearAutoencoder
@@ -70,7 +71,7 @@ def place(
         raise InputError("offload", rule, offload, "sequential needs the least memory.")
     dtype = dtype or choose_dtype(device)
     for part in networks(pipeline).values():
-        part.to(torch.float32 if isinstance(part, LinearAutoencoder) else dtype)
+        cast(part, dtype)
         if isinstance(part, AutoencoderKL):
             part.enable_slicing()
     if offload == "model":
@@ -83,10 +84,16 @@ def place(
     return pipeline
 
 
-def networks(pipeline: DiffusionPipeline) -> dict[str, torch.nn.Module]:
+def cast(network: nn.Module, dtype: torch.dtype) -> None:
+    """Its weights in `dtype`; the linear latents stay as they are."""
+    if not isinstance(network, LinearAutoencoder):
+        nn.Module.to(network, dtype)  # diffusers' own warns of layers that none of ours has
+
+
+def networks(pipeline: DiffusionPipeline) -> dict[str, nn.Module]:
     """The parts that have weights, by name."""
     parts = pipeline.components.items()
-    return {name: part for name, part in parts if isinstance(part, torch.nn.Module)}
+    return {name: part for name, part in parts if isinstance(part, nn.Module)}
 
 
 def _keep_biases(pipeline: DiffusionPipeline, device: torch.device) -> None:

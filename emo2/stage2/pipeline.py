@@ -27,7 +27,7 @@ from torch import Tensor
 from emo2.stage2.ahead import ahead
 from emo2.stage2.conditions import Conditions
 from emo2.stage2.guidance_encoder import AudioProjection, GuidanceEncoder
-from emo2.stage2.guidance_scale import GuidanceInterval, GuidanceScale
+from emo2.stage2.guidance_scale import GuidanceScale
 from emo2.stage2.inputs import SIZE_MULTIPLE_PX, check_guidance, check_inputs
 from emo2.stage2.latents import LinearAutoencoder, stride
 from emo2.stage2.loading import check_parts
@@ -150,12 +150,9 @@ class Stage2Pipeline(DiffusionPipeline):
         Raises:
             InputError: the inputs do not fit each other or the checkpoint.
         """
-        steps = num_inference_steps
-        steps = self.config.num_inference_steps if steps is None else steps
-        scale = GuidanceScale(*self.config.guidance_scale)
-        scale = scale if guidance_scale is None else GuidanceScale.of(guidance_scale)
-        interval = self.config.guidance_interval if guidance_interval is None else guidance_interval
-        sampling = Sampling(steps, scale, GuidanceInterval(*interval), batched_guidance)
+        sampling = Sampling.of(
+            self.config, num_inference_steps, guidance_scale, guidance_interval, batched_guidance
+        )
         check_inputs(portrait, features, self.audio_projection.config.audio_dim)
         return self._film(portrait, features, guidance, seed, sampling, on_step)
 

@@ -3,8 +3,9 @@ batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from diffusers import DDIMScheduler
 from torch import Tensor
@@ -32,6 +33,25 @@ class Sampling:
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 1000:
             raise InputError("num_inference_steps", "must be 1 to 1000", self.steps, "Try 4 to 30.")
+
+    @classmethod
+    def of(
+        cls,
+        config: Mapping[str, Any],
+        num_inference_steps: int | None = None,
+        guidance_scale: float | GuidanceScale | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        batched: bool = False,
+    ) -> Sampling:
+        """As asked for; what is `None` is a checkpoint's, by the same names in its `config`."""
+        steps = num_inference_steps
+        scale, interval = GuidanceScale(*config["guidance_scale"]), guidance_interval
+        return cls(
+            config["num_inference_steps"] if steps is None else steps,
+            scale if guidance_scale is None else GuidanceScale.of(guidance_scale),
+            GuidanceInterval(*(config["guidance_interval"] if interval is None else interval)),
+            batched,
+        )
 
     def evaluations(self, scheduler: DDIMScheduler) -> int:
         """Of the denoiser, for one clip."""
