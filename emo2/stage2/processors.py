@@ -10,7 +10,7 @@ width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -38,8 +38,16 @@ def attend(
     return out.transpose(1, 2).flatten(2)
 
 
+class Recording:
+    """Where one pass of the ReferenceNet leaves its features. No dictionary: the hooks that offload
+    a network copy those on their way in."""
+
+    def __init__(self) -> None:
+        self.by_layer: dict[str, Tensor] = {}
+
+
 class RecordFeatures:
-    """Plain self-attention that writes its input into the caller's `features` under its layer's
+    """Plain self-attention that writes its input into the caller's `recording` under its layer's
     name."""
 
     def __init__(self, layer: str) -> None:
@@ -51,10 +59,10 @@ class RecordFeatures:
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        features: MutableMapping[str, Tensor] | None = None,
+        recording: Recording | None = None,
     ) -> Tensor:
-        if features is not None:
-            features[self.layer] = hidden_states
+        if recording is not None:
+            recording.by_layer[self.layer] = hidden_states
         return attn.to_out[0](attend(attn, hidden_states, hidden_states))
 
 
