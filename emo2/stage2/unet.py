@@ -64,6 +64,9 @@ class BackboneUNet(OwnArguments, UNetMotionModel):
         attention_heads: heads of every attention layer, temporal ones included.
     """
 
+    # What `compile_repeated_blocks` compiles (diffusers' name).
+    _repeated_blocks = ("BasicTransformerBlock", "AnimateDiffTransformer3D", "ResnetBlock2D")
+
     @register_to_config
     def __init__(
         self,
