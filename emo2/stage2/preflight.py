@@ -2,7 +2,7 @@
 
 What a clip needs is counted from shapes (`clip_cost`); memory does not grow with a film's length,
 so that is what the film needs. Beyond it, constants: what allocators and kernels take besides
-tensors. The CPU's factor was measured (`python -m benchmarks.stage2 --preflight`); those of GPUs are
+tensors. The CPU's was measured (`python -m benchmarks.stage2 --preflight`); those of GPUs are
 allowances that were not.
 """
 
