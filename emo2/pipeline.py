@@ -23,7 +23,6 @@ from emo2.motion.edit import trim
 from emo2.types import (
     AudioClip,
     AudioFeatures,
-    Camera,
     Frame,
     GuidanceMaps,
     HandMotion,
@@ -41,20 +40,37 @@ class EMO2Pipeline:
 
     A weight set is a folder with `config.json` (frames per second, frame size, parts shared with
     other sets) and one folder a part: `audio`, `gesture`, `hands`, `visemes`, `video`.
+
+    Args:
+        folder: the weight set.
+        fps: frames per second.
+        max_side_px: the longer side of films.
+        parts: folders of parts that other sets share, relative to `folder`.
+        device: where Stage 2 runs: "auto" (None), "cpu", "cuda", "cuda:N" or "mps".
+        offload: "model" or "sequential": what rests is in the host's memory, for small cards.
     """
 
     def __init__(
-        self, folder: Path, *, fps: float, max_side_px: int, parts: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        fps: float,
+        max_side_px: int,
+        parts: Mapping[str, str] | None = None,
+        device: str | None = None,
+        offload: str = "none",
     ) -> None:
         self.weights = WeightSet(folder, fps, max_side_px, parts or {})
         self.folder, self.fps, self.max_side_px = folder, fps, max_side_px
+        self.device, self.offload = device, offload
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path = DEMO_CHECKPOINT) -> EMO2Pipeline:
-        """Open a weight set: its folder, or its name in `checkpoints`. Raises `MissingCheckpoint`
-        where there is none."""
+    def from_pretrained(cls, folder: str | Path = DEMO_CHECKPOINT, **options) -> EMO2Pipeline:
+        """Open a weight set: its folder, or its name in `checkpoints`; `options` go before its own.
+        Raises `MissingCheckpoint` where there is none."""
         found = WeightSet.open(folder)
-        return cls(found.folder, fps=found.fps, max_side_px=found.max_side_px, parts=found.parts)
+        own = {"fps": found.fps, "max_side_px": found.max_side_px, "parts": found.parts}
+        return cls(found.folder, **own | options)
 
     # Parts -----------------------------------------------------------------------------------
 
@@ -106,11 +122,11 @@ class EMO2Pipeline:
 
     @cached_property
     def stage2(self):
-        """The film model: `emo2.stage2.pipeline.Stage2Pipeline`, or `EchoMimicV2`; whichever, it
-        films a `Scene`."""
+        """The film model on its device: `emo2.stage2.pipeline.Stage2Pipeline`, or `EchoMimicV2`;
+        whichever, it films a `Scene`. Raises `InputError` where its weights do not fit."""
         from emo2.stage2.kinds import film_model
 
-        return film_model(self.weights.part("video"))
+        return film_model(self.weights.part("video"), self.device, self.offload)
 
     # The path --------------------------------------------------------------------------------
 
@@ -183,6 +199,7 @@ class EMO2Pipeline:
         `trails` draws where the wrists were, `ghost` also where they will be. `strip` adds a band
         below each frame: the hands' speeds against the onsets of `audio`.
         """
+        from emo2.hands.preview.stage import stage_camera
         from emo2.hands.preview.strip import BeatStrip
         from emo2.hands.render import render_motion
 
@@ -214,6 +231,7 @@ class EMO2Pipeline:
         """The moments at which strokes end on one labelled page, the timeline below:
         `emo2.hands.preview.contact_sheet.ContactSheet`."""
         from emo2.hands.preview.contact_sheet import contact_sheet
+        from emo2.hands.preview.stage import stage_camera
 
         return contact_sheet(
             motion,
@@ -242,6 +260,12 @@ class EMO2Pipeline:
 
         return draw_guidance(motion, self.hand_model, portrait, start, stop)
 
+    def plan_film(self, portrait: Portrait):
+        """How a film of `portrait` would be made and what that takes,
+        `emo2.stage2.preflight.FilmPlan`. Raises `InputError` where it does not fit: what is needed,
+        what is free, and what would fit."""
+        return self.stage2.plan(portrait.image.shape[:2], self.fps, self.offload)
+
     def render(
         self,
         portrait: Portrait,
@@ -269,8 +293,9 @@ class EMO2Pipeline:
         def drafts(report: OnStep | None):
             return self.draft(portrait, audio, motion, seed=seed, on_step=report)
 
+        plan = self.plan_film(portrait)
         scene = Scene(portrait, audio, motion, self.hand_model, self.hear, drafts)
-        return self.stage2.film(scene, seed=seed, on_step=on_step)
+        return self.stage2.film(scene, seed=seed, on_step=on_step, **plan.options)
 
     def __call__(
         self,
@@ -316,13 +341,3 @@ class EMO2Pipeline:
                 "Trim the speech, or make a motion from this recording.",
             )
         return trim(motion, 0, needed)
-
-
-def stage_camera(side_px: int) -> Camera:
-    """A 4:3 view of the space where hands gesture, 1.1 m wide, for previews without a portrait."""
-    return Camera(
-        origin_px=(side_px / 2, 0.26 * side_px),
-        pixels_per_metre=side_px / 1.1,
-        width_px=side_px,
-        height_px=side_px * 3 // 8 * 2,
-    )

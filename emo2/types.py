@@ -270,3 +270,8 @@ class GuidanceMaps:
     def num_frames(self) -> int:
         """T."""
         return len(self.mano)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.mano.shape[2:]

@@ -28,7 +28,7 @@ from emo2.motion.formats.echomimic_person import person_of
 from emo2.motion.lift.bones import Bones, hand_points
 from emo2.pipeline import EMO2Pipeline
 from emo2.stage2.echomimic_v2 import EchoMimicV2
-from emo2.stage2.echomimic_v2.inputs import needed_bytes
+from emo2.stage2.echomimic_v2.inputs import check_room, work_bytes
 from emo2.stage2.echomimic_v2.performance import Frameback, Hands
 from emo2.stage2.echomimic_v2.pose_maps import draw_hands
 from emo2.stage2.echomimic_v2.sampling import original_scheduler, wave, whole
@@ -564,7 +564,11 @@ def test_a_model_of_no_known_kind(tmp_path):
         film_model(tmp_path)
 
 
-def test_room_grows_with_the_picture(tiny_set):
-    small, large = (needed_bytes(tiny_set, side, 12) for side in (384, 768))
-    weights = sum(p.stat().st_size for p in tiny_set.rglob("*.safetensors"))
-    assert large - weights == pytest.approx(4 * (small - weights))
+def test_what_does_not_fit_is_refused_with_figures(model):
+    small, large = (work_bytes(side, 12) for side in (384, 768))
+    assert large == pytest.approx(4 * small)
+    plan = check_room(model, (512, 512), "none", torch.float16, free_bytes=1 << 40)
+    assert plan.needed_bytes > large
+    assert "film of 512 x 512 on cpu" in str(plan)
+    with pytest.raises(InputError, match=r"EchoMimicV2 takes about .* GiB on cpu"):
+        check_room(model, (512, 512), "none", torch.float16, free_bytes=plan.needed_bytes - 1)

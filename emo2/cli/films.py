@@ -101,6 +101,11 @@ def _film(arguments, bars: Bars, studio, portrait, audio, motion, notes) -> dict
         checkpoint=studio.folder.name,
         seed=arguments.seed,
     )
+    plan = []
+    if arguments.renderer == "film":
+        plan.append(str(studio.plan_film(portrait)))
+        if not arguments.json:
+            print(plan[0], flush=True)
     with bars.stage(arguments.renderer):
         frames = studio.render(
             portrait, audio, motion, renderer=arguments.renderer, seed=arguments.seed, on_step=bars
@@ -113,6 +118,7 @@ def _film(arguments, bars: Bars, studio, portrait, audio, motion, notes) -> dict
         "duration_s": round(audio.duration_s, 4),
         "size_px": [portrait.camera.width_px, portrait.camera.height_px],
         "notes": [*notes, *portrait.notes],
+        "plan": plan,
         "recipe": recipe,
     }
 

@@ -17,7 +17,14 @@ def open_studio(arguments: argparse.Namespace):
     """The weight set, `emo2.pipeline.EMO2Pipeline`; its parts load when they are needed."""
     from emo2.pipeline import EMO2Pipeline
 
-    return EMO2Pipeline.from_pretrained(arguments.checkpoint)
+    names = ("device", "offload", "max_side_px")
+    given = {name: getattr(arguments, name, None) for name in names}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "device" in given:
+        from emo2.stage2.devices import choose_device
+
+        choose_device(given["device"])  # refused now, not after the gestures
+    return EMO2Pipeline.from_pretrained(arguments.checkpoint, **given)
 
 
 def motion_context(arguments: argparse.Namespace, studio, portrait=None):
@@ -61,6 +68,9 @@ def refuse_what_cannot_work(arguments: argparse.Namespace) -> None:
     speed = getattr(arguments, "speed", None)
     if speed is not None and not 0 <= speed <= 1:
         raise InputError("--speed", "must lie in 0..1", speed, "0 is calmest, 1 liveliest.")
+    side = getattr(arguments, "max_side_px", None)
+    if side is not None and not 64 <= side <= 2048:
+        raise InputError("--max-side", "must lie in 64..2048", side, "512 is usual.")
     arguments.settle(arguments)
     for name in _INPUTS:
         given = getattr(arguments, name, None)

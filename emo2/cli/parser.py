@@ -30,6 +30,7 @@ WORKSHOPS = {
 MOST_PICTURES = 48
 """On a contact sheet."""
 HANDS = ("left", "right")
+OFFLOADS = ("none", "model", "sequential")
 FILM, MOTION, PICTURE = (".mp4",), (".npz",), (".png", ".jpg", ".jpeg")
 
 
@@ -91,6 +92,16 @@ def _add_film(sub: argparse.ArgumentParser) -> None:
     _add_portrait(sub, required=True)
     _add_audio(sub, required=True)
     sub.add_argument("--renderer", choices=RENDERERS, default="draft")
+    _add_device(sub)
+
+
+def _add_device(sub: argparse.ArgumentParser) -> None:
+    text = "where films are made: auto (default), cpu, cuda, cuda:N or mps"
+    sub.add_argument("--device", default="auto", help=text)
+    text = "what rests in the host's memory, for small cards: a film takes longer, and needs less"
+    sub.add_argument("--offload", choices=OFFLOADS, default="none", help=text)
+    text = "the film's longer side in pixels; smaller needs less memory and time"
+    sub.add_argument("--max-side", type=int, dest="max_side_px", metavar="PX", help=text)
 
 
 def _add_gallery(sub: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ Letters: `B` batch, `F` frames, `K` tokens about a frame, `E` width, `h w` laten
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -40,3 +41,25 @@ class Conditions:
             reference=self.reference if term.reference else None,
             motion=self.motion if term.reference else None,
         )
+
+    @classmethod
+    def stack(cls, parts: Sequence[Conditions]) -> Conditions:
+        """Several as one batch, for one evaluation of the denoiser. Those without a portrait come
+        first: pictures of the person are those of the last clips of a batch."""
+        seen = [part for part in parts if part.reference is not None]
+        if any(part.reference is None for part in parts[len(parts) - len(seen) :]):
+            raise ValueError("parts: those without a portrait must come first")
+        drafts = [part.draft for part in parts if part.draft is not None]
+        return cls(
+            guidance=torch.cat([part.guidance for part in parts]),
+            audio_tokens=torch.cat([part.audio_tokens for part in parts]),
+            reference=_by_layer([part.reference for part in seen]),
+            motion=_by_layer([part.motion for part in seen if part.motion is not None]),
+            draft=torch.cat(drafts) if drafts else None,
+        )
+
+
+def _by_layer(parts: list[Features]) -> Features | None:
+    if not parts:
+        return None
+    return {layer: torch.cat([part[layer] for part in parts]) for layer in parts[0]}

@@ -13,11 +13,12 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
 from torch import Tensor, nn
 
+from emo2.stage2.stretches import to_unit
 from emo2.types import NUM_HANDS
 
 
 class GuidanceEncoder(ModelMixin, ConfigMixin):
-    """Maps (B, K, F, H, W) in [0, 1] and confidence (B, F, 2) to features (B, E, F, h, w).
+    """Maps (B, K, F, H, W) in [0, 1] or uint8 and confidence (B, F, 2) to features (B, E, F, h, w).
 
     The paper has trainable hand-confidence embeddings but does not say where they enter nor how the
     confidence is cut into bins. Ours: per hand, `confidence_bins` learned vectors at evenly spaced
@@ -48,17 +49,20 @@ class GuidanceEncoder(ModelMixin, ConfigMixin):
 
     def forward(self, maps: Tensor, confidence: Tensor, chunk: int = 8) -> Tensor:
         """Encodes `chunk` frames at a time: it is a per-frame network, so the result is the
-        same and memory does not grow with the clip."""
+        same and memory does not grow with the clip. Maps come to the network's device so, too."""
         batch, _, frames = maps.shape[:3]
         pictures = maps.transpose(1, 2).flatten(0, 1)
-        features = torch.cat([self.maps(part) for part in pictures.split(chunk)])
+        features = torch.cat([self.maps(self._unit(part)) for part in pictures.split(chunk)])
         features = features.unflatten(0, (batch, frames)).transpose(1, 2)  # (B, E, F, h, w)
         return features + self.embed_confidence(confidence).transpose(1, 2)[..., None, None]
+
+    def _unit(self, pictures: Tensor) -> Tensor:
+        return to_unit(pictures.to(self.confidence.device)).to(self.confidence.dtype)
 
     def embed_confidence(self, confidence: Tensor) -> Tensor:
         """(B, F, 2) in [0, 1] to the sum over hands of the interpolated vectors, (B, F, E)."""
         bins = self.confidence.shape[1]
-        at = confidence.clamp(0, 1) * (bins - 1)
+        at = confidence.to(self.confidence).clamp(0, 1) * (bins - 1)
         knots = torch.arange(bins, device=at.device, dtype=at.dtype)
         weights = (1 - (at[..., None] - knots).abs()).clamp_min(0)  # (B, F, 2, bins), sums to one
         return torch.einsum("bfkn,kne->bfe", weights, self.confidence)

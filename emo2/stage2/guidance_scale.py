@@ -56,3 +56,27 @@ class GuidanceScale:
             Term(a, True, True, True),
         ]
         return [term for term in every if term.weight]
+
+
+@dataclass(frozen=True)
+class GuidanceInterval:
+    """The noise levels at which guidance is applied, as shares of the scheduler's timesteps: 0 =
+    clean, 1 = pure noise. At the highest levels guidance costs variety, at the lowest it does
+    hardly anything (Kynkäänniemi et al., "Applying Guidance in a Limited Interval", 2024); each
+    step outside is one evaluation instead of two or more."""
+
+    lowest: float = 0.0
+    highest: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lowest < self.highest <= 1:
+            raise InputError(
+                "guidance_interval",
+                "must be two noise levels in order, 0 to 1",
+                f"{self.lowest:g} to {self.highest:g}",
+                "0 to 1 guides every step.",
+            )
+
+    def holds(self, level: float) -> bool:
+        """Is guidance applied at this noise level."""
+        return self.lowest <= level <= self.highest

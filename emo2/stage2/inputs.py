@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from emo2.errors import InputError
-from emo2.stage2.windows import Clip
-from emo2.types import AudioFeatures, Portrait
+from emo2.types import AudioFeatures, GuidanceMaps, Portrait
 
 SIZE_MULTIPLE_PX = 16
 
 
-def check_inputs(portrait: Portrait, features: AudioFeatures, steps: int, audio_dim: int) -> None:
+def check_inputs(portrait: Portrait, features: AudioFeatures, audio_dim: int) -> None:
     """What can be seen before the first map is drawn. `audio_dim` is the checkpoint's."""
     height, width = portrait.image.shape[:2]
     if height % SIZE_MULTIPLE_PX or width % SIZE_MULTIPLE_PX:
@@ -19,8 +18,6 @@ def check_inputs(portrait: Portrait, features: AudioFeatures, steps: int, audio_
             f"{width} x {height}",
             "Frame it with analyse_portrait.",
         )
-    if not 1 <= steps <= 1000:
-        raise InputError("num_inference_steps", "must be 1 to 1000", steps, "Try 4 to 30.")
     heard = features.hidden_states.shape[1]
     if heard != audio_dim:
         raise InputError(
@@ -31,23 +28,27 @@ def check_inputs(portrait: Portrait, features: AudioFeatures, steps: int, audio_
         )
 
 
-def check_clip(
-    clip: Clip, portrait: Portrait, features: AudioFeatures, leans_on_draft: bool
+def check_guidance(
+    maps: GuidanceMaps,
+    start: int,
+    portrait: Portrait,
+    features: AudioFeatures,
+    leans_on_draft: bool,
 ) -> None:
-    """What can be seen of one clip's maps."""
-    maps, (height, width) = clip.guidance, portrait.image.shape[:2]
-    if maps.mano.shape[-2:] != (height, width):
+    """What can be seen of a stretch of maps that begins at frame `start`."""
+    height, width = portrait.image.shape[:2]
+    if maps.size != (height, width):
         raise InputError(
             "guidance",
             f"must be of the portrait's size {width} x {height}",
-            f"{maps.mano.shape[3]} x {maps.mano.shape[2]}",
+            f"{maps.size[1]} x {maps.size[0]}",
             "Draw it for this portrait.",
         )
-    if clip.start + clip.keep > features.num_frames:
+    if start + maps.num_frames > features.num_frames:
         raise InputError(
             "guidance",
             f"must not be longer than the sound, {features.num_frames} frames",
-            f"{clip.start + clip.keep} frames or more",
+            f"{start + maps.num_frames} frames or more",
             "Cut the motion to the sound.",
         )
     if leans_on_draft and (maps.draft is None or maps.change is None):

@@ -1,4 +1,5 @@
-"""The kinds of film models. Each has `from_pretrained(folder)` and `film(scene, ...)`."""
+"""The kinds of film models. Each has `from_pretrained(folder, dtype=)`, `dtype_on(device)`,
+`plan(size, fps, offload)` and `film(scene, ...)`."""
 
 from __future__ import annotations
 
@@ -6,7 +7,11 @@ import json
 from importlib import import_module
 from pathlib import Path
 
+import torch
+
 from emo2.errors import MissingCheckpoint
+from emo2.stage2.devices import choose_device, place
+from emo2.stage2.preflight import check_weights
 
 KINDS = {
     "Stage2Pipeline": "emo2.stage2.pipeline",
@@ -15,9 +20,13 @@ KINDS = {
 """The class that a checkpoint's `model_index.json` names, and its module."""
 
 
-def film_model(folder: Path):
-    """The film model that lies in `folder`, loaded. Raises `MissingCheckpoint` where there is none
-    or it is of no known kind."""
+def film_model(folder: Path, device: str | torch.device | None = None, offload: str = "none"):
+    """The film model that lies in `folder`, on its device.
+
+    Raises:
+        MissingCheckpoint: there is none, or it is of no known kind.
+        InputError: there is no such device, or no room for the weights.
+    """
     index, kind = folder / "model_index.json", "Stage2Pipeline"
     if index.is_file():
         try:
@@ -28,4 +37,9 @@ def film_model(folder: Path):
             rule = f"model_index.json must name one of {', '.join(KINDS)}"
             remedy = "Restore the folder from where it came, or fetch the set again."
             raise MissingCheckpoint("checkpoint", rule, f"{index}: {kind}", remedy)
-    return getattr(import_module(KINDS[kind]), kind).from_pretrained(folder)
+    placed = choose_device(device)
+    model = getattr(import_module(KINDS[kind]), kind)
+    dtype = model.dtype_on(placed)
+    loaded = model.from_pretrained(folder, dtype=dtype)
+    check_weights(loaded, placed, offload, dtype=dtype)
+    return place(loaded, placed, offload, dtype)

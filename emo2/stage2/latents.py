@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
+from diffusers import AutoencoderKL, AutoencoderTiny, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 
@@ -50,12 +51,14 @@ class LinearAutoencoder(ModelMixin, ConfigMixin):
         basis = torch.eye(values)[:latent_channels].view(-1, 3, patch_size, patch_size)
         self.basis = nn.Parameter(basis, requires_grad=False)  # (C, 3, p, p), orthonormal rows
 
+    @apply_forward_hook
     def encode(self, images: Tensor) -> AutoencoderKLOutput:
         """`.latent_dist` is a distribution without spread: mode, mean and sample are the same."""
         mean = F.conv2d(images, self.basis, stride=self.config.patch_size)
         parameters = torch.cat([mean, torch.zeros_like(mean)], dim=1)
         return AutoencoderKLOutput(DiagonalGaussianDistribution(parameters, deterministic=True))
 
+    @apply_forward_hook
     def decode(self, latents: Tensor) -> DecoderOutput:
         """The picture with exactly these coefficients and no others."""
         return DecoderOutput(F.conv_transpose2d(latents, self.basis, stride=self.config.patch_size))
@@ -83,3 +86,13 @@ class LinearAutoencoder(ModelMixin, ConfigMixin):
             (vectors * signs).T.reshape(-1, 3, patch_size, patch_size).float().contiguous()
         )
         return fitted
+
+
+AUTOENCODERS = (LinearAutoencoder, AutoencoderKL, AutoencoderTiny)
+
+
+def stride(vae: AutoencoderKL | AutoencoderTiny | LinearAutoencoder) -> int:
+    """Pixels to a latent along each side."""
+    if isinstance(vae, LinearAutoencoder):
+        return vae.config.patch_size
+    return 2 ** (len(vae.config.block_out_channels) - 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -27,6 +28,27 @@ class OwnArguments(ConfigMixin):
         values = json.loads(super().to_json_string())
         kept = {k: v for k, v in values.items() if k in own or k.startswith("_")}
         return json.dumps(kept, indent=2, sort_keys=True) + "\n"
+
+
+def check_parts(folder: str | Path, classes: Iterable[type[ModelMixin]]) -> None:
+    """Compares the networks of a pipeline's folder with those of `classes` that they name.
+
+    Raises:
+        MissingCheckpoint: there is no such folder, or a network is not whole.
+    """
+    folder = Path(folder)
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise MissingCheckpoint(
+            "checkpoint",
+            "Stage 2 needs a folder with model_index.json",
+            folder,
+            "checkpoints/demo/video is one; `python -m emo2 train video` makes another.",
+        )
+    by_name = {network.__name__: network for network in classes}
+    for part, described in json.loads(index.read_text()).items():
+        if isinstance(described, list) and described[-1] in by_name:
+            check_strictly(folder / part, by_name[described[-1]])
 
 
 def check_strictly(folder: Path, model_class: type[ModelMixin]) -> None:

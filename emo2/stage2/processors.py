@@ -10,7 +10,7 @@ width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -21,19 +21,33 @@ Features = Mapping[str, Tensor]
 """Layer name, equal in the ReferenceNet and the backbone, to that layer's normalised input."""
 
 
-def attend(attn: Attention, hidden: Tensor, context: Tensor) -> Tensor:
-    """`attn` from `hidden` (B, N, D) to `context` (B, K, D'), up to its output projection: (B,
-    N, D)."""
+def attend(
+    attn: Attention, hidden: Tensor, context: Tensor, portrait: Tensor | None = None
+) -> Tensor:
+    """`attn` from `hidden` (B F, N, D) to `context` (B F, K, D') and, in all frames of a clip, to
+    its `portrait` (B, K', D'), up to the output projection: (B F, N, D)."""
     query, key, value = attn.to_q(hidden), attn.to_k(context), attn.to_v(context)
+    if portrait is not None:  # projected once, not once a frame
+        frames = len(hidden) // len(portrait)
+        seen = (x.repeat_interleave(frames, 0) for x in (attn.to_k(portrait), attn.to_v(portrait)))
+        key, value = (torch.cat(x, dim=1) for x in zip((key, value), seen, strict=True))
     query, key, value = (
         x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (query, key, value)
     )
-    out = F.scaled_dot_product_attention(query, key, value)  # (B, heads, N, D / heads)
+    out = F.scaled_dot_product_attention(query, key, value)  # (B F, heads, N, D / heads)
     return out.transpose(1, 2).flatten(2)
 
 
+class Recording:
+    """Where one pass of the ReferenceNet leaves its features. No dictionary: the hooks that offload
+    a network copy those on their way in."""
+
+    def __init__(self) -> None:
+        self.by_layer: dict[str, Tensor] = {}
+
+
 class RecordFeatures:
-    """Plain self-attention that writes its input into the caller's `features` under its layer's
+    """Plain self-attention that writes its input into the caller's `recording` under its layer's
     name."""
 
     def __init__(self, layer: str) -> None:
@@ -45,11 +59,18 @@ class RecordFeatures:
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
-        features: MutableMapping[str, Tensor] | None = None,
+        recording: Recording | None = None,
     ) -> Tensor:
-        if features is not None:
-            features[self.layer] = hidden_states
+        if recording is not None:
+            recording.by_layer[self.layer] = hidden_states
         return attn.to_out[0](attend(attn, hidden_states, hidden_states))
+
+
+def split_clips(hidden: Tensor, clips: int, batch: int | None) -> tuple[Tensor, ...]:
+    """`hidden` (B F, N, D) of `batch` clips, or of `clips`, as the pictures of the first ones and
+    those of the last `clips`."""
+    frames = len(hidden) // (batch or clips)
+    return hidden.tensor_split([len(hidden) - clips * frames])
 
 
 class ConditionedAttention(nn.Module):
@@ -65,6 +86,9 @@ class ConditionedAttention(nn.Module):
       temporal layers.
     * Audio attention (`attn2`): cross-attention to audio tokens, its result times `output_scale`.
     * Temporal attention: plain self-attention.
+
+    A batch may hold clips with and without a portrait, as classifier-free guidance asks for: then
+    `batch` is their number, and `reference` and `motion` are those of the last ones.
 
     Args:
         layer: name under which this layer's features are recorded; `None` reads none.
@@ -99,15 +123,21 @@ class ConditionedAttention(nn.Module):
         attention_mask: Tensor | None = None,
         reference: Features | None = None,
         motion: Features | None = None,
+        batch: int | None = None,
     ) -> Tensor:
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        if reference is not None and self.layer in reference:
-            portrait = reference[self.layer]  # (B, N, D)
-            frames = len(hidden_states) // len(portrait)
-            context = torch.cat([context, portrait.repeat_interleave(frames, dim=0)], dim=1)
-        out = attend(attn, hidden_states, context)
+        if encoder_hidden_states is not None:
+            out = attend(attn, hidden_states, encoder_hidden_states)
+        elif reference is not None and self.layer in reference:
+            portrait = reference[self.layer]
+            alone, told = split_clips(hidden_states, len(portrait), batch)
+            out = attend(attn, told, told, portrait)
+            out = torch.cat([attend(attn, alone, alone), out]) if len(alone) else out
+        else:
+            out = attend(attn, hidden_states, hidden_states)
         if motion is not None and self.layer in motion and hasattr(self, "to_k_motion"):
-            out = out + self._attend_motion(attn, hidden_states, motion[self.layer])
+            past = motion[self.layer]
+            alone, told = split_clips(hidden_states, len(past), batch)
+            out = out + F.pad(self._attend_motion(attn, told, past), (0, 0, 0, 0, len(alone), 0))
         return attn.to_out[0](out) * self.output_scale
 
     def _attend_motion(self, attn: Attention, hidden: Tensor, motion: Tensor) -> Tensor:

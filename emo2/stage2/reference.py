@@ -17,7 +17,7 @@ from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
 
 from emo2.stage2.loading import OwnArguments
-from emo2.stage2.processors import RecordFeatures
+from emo2.stage2.processors import RecordFeatures, Recording
 
 
 class ReferenceNet(OwnArguments, UNet2DConditionModel):
@@ -63,7 +63,7 @@ class ReferenceNet(OwnArguments, UNet2DConditionModel):
     def extract(self, latents: Tensor) -> dict[str, Tensor]:
         """Clean pictures' latents (B, C, h, w) to the features of every attention layer, (B, N,
         D) each."""
-        features: dict[str, Tensor] = {}
+        recording = Recording()
         timestep = torch.zeros((), dtype=torch.long, device=latents.device)
-        self(latents, timestep, None, cross_attention_kwargs={"features": features})
-        return features
+        self(latents, timestep, None, cross_attention_kwargs={"recording": recording})
+        return recording.by_layer

@@ -48,17 +48,18 @@ class Scene:
     """The draft's frames from the first one on."""
 
     def guidance(
-        self, clip_length: int, leans_on_draft: bool, on_step: OnStep | None
+        self, stretch: int, leans_on_draft: bool, on_step: OnStep | None
     ) -> Iterator[GuidanceMaps]:
-        """Guidance maps one clip at a time, with the draft that a small film model leans on."""
+        """Guidance maps `stretch` frames at a time, with the draft that a small film model leans
+        on."""
 
         def report(drafted: Progress) -> None:
             if on_step:
                 on_step(replace(drafted, stage="guidance"))
 
         drafts = self.draft(report) if leans_on_draft else iter(())
-        for start in range(0, self.motion.num_frames, clip_length):
-            stop = min(start + clip_length, self.motion.num_frames)
+        for start in range(0, self.motion.num_frames, stretch):
+            stop = min(start + stretch, self.motion.num_frames)
             maps = draw_guidance(self.motion, self.hand_model, self.portrait, start, stop)
             if leans_on_draft:
                 clip = list(islice(drafts, maps.num_frames))

@@ -66,6 +66,9 @@ class BackboneUNet(OwnArguments, UNetMotionModel):
             everywhere. AnimateDiff's have 8 and 32 whatever the rest has.
     """
 
+    # What `compile_repeated_blocks` compiles (diffusers' name).
+    _repeated_blocks = ("BasicTransformerBlock", "AnimateDiffTransformer3D", "ResnetBlock2D")
+
     @register_to_config
     def __init__(
         self,
@@ -154,14 +157,15 @@ class BackboneUNet(OwnArguments, UNetMotionModel):
             timestep: scalar or (B,).
             audio_tokens: (B F, K, cross_attention_dim), K tokens about each frame.
             guidance: (B, guidance_channels, F, h, w).
-            reference: the portrait's features (B, N, D) by layer; `None` = without a portrait.
-            motion: the motion frames' features (B, M, N, D) by layer; `None` = the film begins
-                here.
+            reference: the portrait's features (B, N, D) by layer; `None` = without a portrait. Of
+                fewer than B clips: those of the last ones, the others are without.
+            motion: the motion frames' features (B, M, N, D) by layer, likewise; `None` = the film
+                begins here.
 
         Returns:
             (B, out_channels, F, h, w).
         """
-        conditions = {"reference": reference, "motion": motion}
+        conditions = {"reference": reference, "motion": motion, "batch": len(latents)}
         sample = torch.cat([latents, guidance], dim=1)
         return self(
             sample, timestep, audio_tokens, cross_attention_kwargs=conditions, return_dict=False

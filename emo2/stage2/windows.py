@@ -8,40 +8,46 @@ network and cut after).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from emo2.types import AudioFeatures, GuidanceMaps
+from emo2.types import AudioFeatures
+
+Maps = TypeVar("Maps")
+"""A stretch of guidance: `emo2.types.GuidanceMaps`, or what Stage 2 keeps of it. Every array has
+one row a frame; `num_frames` is their length."""
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Generic[Maps]):
     """What one run of the denoiser makes."""
 
     start: int
     """Number of its first frame in the film."""
     keep: int
     """How many of its frames belong to the film; the rest repeats the last one."""
-    guidance: GuidanceMaps
+    guidance: Maps
     """Of exactly the clip's length."""
 
 
-def join(parts: list[GuidanceMaps]) -> GuidanceMaps:
+def join(parts: list[Maps]) -> Maps:
     """Consecutive stretches of guidance as one."""
-    columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(GuidanceMaps)}
-    return GuidanceMaps(
-        **{k: None if v[0] is None else np.concatenate(v) for k, v in columns.items()}
-    )
+    columns = {name: [getattr(part, name) for part in parts] for name in _arrays(parts[0])}
+    return replace(parts[0], **{name: np.concatenate(rows) for name, rows in columns.items()})
 
 
-def cut(maps: GuidanceMaps, index: slice | np.ndarray) -> GuidanceMaps:
+def cut(maps: Maps, index: slice | np.ndarray) -> Maps:
     """Some frames of a stretch of guidance."""
-    columns = {f.name: getattr(maps, f.name) for f in fields(GuidanceMaps)}
-    return GuidanceMaps(**{k: None if v is None else v[index] for k, v in columns.items()})
+    return replace(maps, **{name: getattr(maps, name)[index] for name in _arrays(maps)})
 
 
-def clips(chunks: Iterable[GuidanceMaps], clip_length: int) -> Iterator[Clip]:
+def _arrays(maps: Maps) -> list[str]:
+    return [f.name for f in fields(maps) if isinstance(getattr(maps, f.name), np.ndarray)]
+
+
+def clips(chunks: Iterable[Maps], clip_length: int) -> Iterator[Clip[Maps]]:
     """Guidance in chunks of any lengths to clips of `clip_length` frames, each made when it is
     asked for."""
     start, waiting = 0, []
@@ -57,6 +63,13 @@ def clips(chunks: Iterable[GuidanceMaps], clip_length: int) -> Iterator[Clip]:
         maps = join(waiting)
         filled = np.minimum(np.arange(clip_length), maps.num_frames - 1)
         yield Clip(start, maps.num_frames, cut(maps, filled))
+
+
+def pieces(chunks: Iterable[Maps], length: int) -> Iterator[Maps]:
+    """The same frames in chunks of at most `length`."""
+    for chunk in chunks:
+        for start in range(0, chunk.num_frames, length):
+            yield cut(chunk, slice(start, start + length))
 
 
 def audio_windows(features: AudioFeatures, start: int, length: int, radius: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from emo2.types import Frame
+from emo2.types import Camera, Frame
 
 Window = tuple[slice, slice]
 
@@ -52,3 +52,13 @@ def lay_over(frame: np.ndarray, colour: np.ndarray, alpha: np.ndarray, window: W
     beneath = frame[window]
     beneath *= 1.0 - alpha[..., None]
     beneath += colour
+
+
+def stage_camera(side_px: int) -> Camera:
+    """A 4:3 view of the space where hands gesture, 1.1 m wide, for previews without a portrait."""
+    return Camera(
+        origin_px=(side_px / 2, 0.26 * side_px),
+        pixels_per_metre=side_px / 1.1,
+        width_px=side_px,
+        height_px=side_px * 3 // 8 * 2,
+    )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
+from diffusers import DiffusionPipeline
 
 from emo2.errors import InputError
+from emo2.stage2.clip_cost import resident_bytes
+from emo2.stage2.devices import OFFLOADS
+from emo2.stage2.preflight import NOTHING_FITS, FilmPlan, available_bytes, gib, held_bytes
 
 MODES = ("better", "exact")
 
 WORK_BYTES = 6 << 30
-"""What one window of 12 frames of 768 x 768 takes beyond the weights: estimated from the tensors'
-shapes, not measured on a card."""
+"""What one window of 12 frames of 768 x 768 takes beyond the weights, in float16: estimated from
+the tensors' shapes, not measured on a card."""
 
 
 def check_settings(steps: int, scale: float, mode: str) -> None:
@@ -25,22 +27,32 @@ def check_settings(steps: int, scale: float, mode: str) -> None:
         raise InputError("mode", f"must be one of {', '.join(MODES)}", mode, "Choose one.")
 
 
-def needed_bytes(folder: Path, side_px: int, frames: int) -> int:
-    """Weights, as their files are (float16), and the work: in proportion to a window's pixels."""
-    weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
-    return weights + round(WORK_BYTES * frames / 12 * (side_px / 768) ** 2)
+def work_bytes(side_px: int, frames: int) -> int:
+    """Of one window, in proportion to its pixels."""
+    return round(WORK_BYTES * frames / 12 * (side_px / 768) ** 2)
 
 
-def check_room(folder: Path, device: torch.device, side_px: int, frames: int) -> None:
-    """Raises `InputError` where the card has less free memory than is needed."""
-    if device.type != "cuda":
-        return
-    free, _ = torch.cuda.mem_get_info(device)
-    needed = needed_bytes(folder, side_px, frames)
-    if free < needed:
+def check_room(
+    pipeline: DiffusionPipeline,
+    size: tuple[int, int],
+    offload: str,
+    dtype: torch.dtype,
+    free_bytes: int | None = None,
+) -> FilmPlan:
+    """How a film of `size` (H, W) will be made. Raises `InputError` where it does not fit: names
+    what is needed, what is free and what would fit."""
+    device, config = pipeline._execution_device, pipeline.config
+    if free_bytes is None:
+        free_bytes = available_bytes(device) + held_bytes(pipeline, device)
+    work = work_bytes(config.side_px, config.context_frames) * dtype.itemsize // 2
+    needed = {kind: resident_bytes(pipeline, kind, dtype) + work for kind in OFFLOADS}
+    if needed[offload] > free_bytes:
+        stronger = OFFLOADS[OFFLOADS.index(offload) + 1 :] if device.type != "cpu" else ()
+        fitting = [f"--offload {k} ({gib(needed[k])})" for k in stronger if needed[k] <= free_bytes]
         raise InputError(
-            "device",
-            f"EchoMimicV2 needs {needed / 1e9:.1f} GB of this card's memory",
-            f"{free / 1e9:.1f} GB free on {torch.cuda.get_device_name(device)}",
-            "Close what else runs on it, use a larger card, or --renderer draft.",
+            "film",
+            f"EchoMimicV2 takes about {gib(needed[offload])} on {device}",
+            f"{gib(free_bytes)} free",
+            f"This fits: {'; '.join(fitting)}." if fitting else f"{NOTHING_FITS} Or film a draft.",
         )
+    return FilmPlan(size, device, dtype, offload, False, needed[offload], free_bytes, None)

@@ -15,7 +15,6 @@ The published weights are fetched and converted with `python -m emo2 weights get
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,8 @@ from emo2.stage2.echomimic_v2.pose_maps import draw_hands
 from emo2.stage2.echomimic_v2.sampling import original_scheduler, wave, whole
 from emo2.stage2.echomimic_v2.state_dicts import StateDict, build, configs, merged, plain
 from emo2.stage2.echomimic_v2.windows import Window, Windows
-from emo2.stage2.loading import check_strictly
+from emo2.stage2.loading import check_parts
+from emo2.stage2.preflight import FilmPlan
 from emo2.stage2.processors import Features
 from emo2.stage2.reference import ReferenceNet
 from emo2.stage2.scene import Scene
@@ -56,10 +56,11 @@ class EchoMimicV2(DiffusionPipeline):
         side_px: side of the square that the networks see.
         num_inference_steps, guidance_scale: 30 and 2.5; the accelerated weights: 6 and 1.0.
         mode: "better" or "exact".
-        noise_limit: the first noise is cut off at this many standard deviations.
+        noise_limit: the first noise is cut off at so many standard deviations.
         context_frames, context_overlap, context_shift: see `Windows`.
     """
 
+    model_cpu_offload_seq = "reference_net->pose_encoder->unet->vae"
     _optional_components = ["vae"]  # noqa: RUF012  diffusers reads it from the class
 
     def __init__(
@@ -137,29 +138,28 @@ class EchoMimicV2(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, *, device: str | torch.device | None = None, **options
+        cls, folder: str | Path, *, dtype: torch.dtype = torch.float32, **options
     ) -> EchoMimicV2:
-        """Loads a converted folder: every tensor, or an error that names the file.
-
-        `device` is CUDA where there is one; there the networks run in float16, as the original,
-        elsewhere in float32. Raises `InputError` where a card is too small.
-        """
+        """Loads a converted folder: every tensor, or an error that names the file."""
         folder = Path(folder)
         index = folder / "model_index.json"
         if not index.is_file():
             rule = "EchoMimicV2 needs a folder with model_index.json"
             raise MissingCheckpoint("checkpoint", rule, folder, REMEDY)
-        by_name = {network.__name__: network for network in NETWORKS}
-        described = json.loads(index.read_text())
-        for part, names in described.items():
-            if isinstance(names, list) and names[-1] in by_name:
-                check_strictly(folder / part, by_name[names[-1]])
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        check_room(folder, device, described["side_px"], described["context_frames"])
-        options.setdefault("dtype", torch.float16 if device.type == "cuda" else torch.float32)
-        pipe = super().from_pretrained(folder, use_safetensors=True, **options).to(device)
+        check_parts(folder, NETWORKS)
+        pipe = super().from_pretrained(folder, use_safetensors=True, dtype=dtype, **options)
         pipe.listener = WhisperListener.from_pretrained(folder / "whisper")
         return pipe
+
+    @staticmethod
+    def dtype_on(device: torch.device) -> torch.dtype:
+        """float16 on cards, as the original; float32 elsewhere."""
+        return torch.float32 if device.type == "cpu" else torch.float16
+
+    def plan(self, size: tuple[int, int], fps: float, offload: str = "none") -> FilmPlan:
+        """How a film of `size` (H, W) will be made and what that takes. Raises `InputError` where
+        it does not fit."""
+        return check_room(self, size, offload, self.unet.dtype)
 
     def save_pretrained(self, folder: str | Path, **options) -> None:
         """Write the folder that `from_pretrained` reads."""
@@ -198,7 +198,7 @@ class EchoMimicV2(DiffusionPipeline):
         if dtype != self.unet.dtype:
             self.to(dtype)
         latents, reference_latents, pose_maps, tokens = (
-            tensor.to(self.device, dtype)
+            tensor.to(self._execution_device, dtype)
             for tensor in (latents, reference_latents, pose_maps, audio_tokens)
         )
         reference = self.reference_net.extract(reference_latents)
@@ -299,7 +299,7 @@ class EchoMimicV2(DiffusionPipeline):
         # 2. Noise comes from the CPU, so that a seed means the same on every device
         generator = torch.Generator("cpu").manual_seed(seed)
         scheduler = DDIMScheduler.from_config(self.scheduler.config)  # ours alone: it keeps state
-        scheduler.set_timesteps(steps, device=self.device)
+        scheduler.set_timesteps(steps, device=self._execution_device)
         schedule = self.windows.closed if exact else self.windows.opened
         total = sum(len(schedule(step, hands.num_frames)) for step in range(steps))
         done = itertools.count(1)
@@ -310,12 +310,12 @@ class EchoMimicV2(DiffusionPipeline):
             dtype = self.unet.dtype if exact else torch.float32
             drawn = torch.randn(shape, generator=generator, dtype=dtype)
             limit = self.config.noise_limit
-            return drawn.clamp(-limit, limit).to(self.device, self.unet.dtype)
+            return drawn.clamp(-limit, limit).to(self._execution_device, self.unet.dtype)
 
         # 3. Every window sees its frames' hands and sound
         def predict(latents: Tensor, timestep: Tensor, window: Window) -> Tensor:
             guidance = self.pose_encoder.clip(self.pose_maps(hands, window))
-            heard = tokens(window).to(self.device, self.unet.dtype)
+            heard = tokens(window).to(self._execution_device, self.unet.dtype)
             predicted = self.predict(latents, timestep, features, guidance, heard, scale)
             if on_step is not None:
                 on_step(Progress("film", next(done), total))
@@ -348,14 +348,14 @@ class EchoMimicV2(DiffusionPipeline):
         if reference.shape[0] != side:
             reference = cv2.resize(reference, (side, side), interpolation=cv2.INTER_AREA)
         picture = torch.from_numpy(reference.astype(np.float32) / 255) * 2 - 1
-        picture = picture.permute(2, 0, 1)[None].to(self.device, self.vae.dtype)
+        picture = picture.permute(2, 0, 1)[None].to(self._execution_device, self.vae.dtype)
         return self.vae.encode(picture).latent_dist.mean * self.vae.config.scaling_factor
 
     def pose_maps(self, hands: Hands, window: Window) -> Tensor:
         """(1, 3, F, S, S) in [0, 1]."""
         side = self.config.side_px
         drawn = [draw_hands(hands.points[n], hands.scores[n], side, side) for n in window]
-        maps = torch.from_numpy(np.stack(drawn)).to(self.device)
+        maps = torch.from_numpy(np.stack(drawn)).to(self._execution_device)
         return maps.permute(3, 0, 1, 2)[None].to(self.unet.dtype) / 255
 
     def picture(self, latents: Tensor, *, rounded: bool) -> Frame:
