@@ -19,6 +19,7 @@ LAYERS = {
     "emo2.draft": 3,
     "emo2.pipeline": 4,
     "emo2.provenance": 4,
+    "emo2.weights": 4,
     "emo2.doctor": 4,
     "emo2.jobs": 5,
     "emo2.gallery": 5,

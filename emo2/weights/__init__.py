@@ -1,0 +1,1 @@
+"""Weight sets that are fetched on demand: downloads, their checks, and conversion."""
