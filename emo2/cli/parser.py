@@ -21,7 +21,8 @@ WORKSHOPS = {
         "films": "emo2.evaluation.films",
         "lips": "emo2.evaluation.lips",
         "motion": "emo2.evaluation.motion",
-        "video": "emo2.evaluation.video",
+        "realism": "emo2.evaluation.realism",
+        "video": "emo2.evaluation.one_film",
     },
 }
 """Commands that take their own arguments: `python -m emo2 train gesture --help`."""

@@ -4,11 +4,11 @@
     frechet_distance(rows / spread, real / spread)  # `hand_texture_distance`
 
 A crop is 64 px of a hand and the skin inside its outline. Its lightness is taken as a logarithm, so
-that the lamp's brightness drops out, and filtered at three sizes by derivatives of a Gaussian in two
-directions, from which the response in any direction follows (Freeman & Adelson 1991). Of each size:
-how strong edges are, how much of them lies in one direction, how rare and strong they are (kurtosis);
-and the spread of lightness and of colour over the skin, and how the finest scale goes with the next.
-Blur, noise and flat paint each move a few of them: see `blurred`, `noisy` and `flat`, the floors.
+that the lamp's brightness drops out, and filtered at three sizes by derivatives of a Gaussian in
+two directions, from which the response in any direction follows (Freeman & Adelson 1991). Of each
+size: how strong edges are, how much of them lies in one direction, how rare and strong they are
+(kurtosis); and the spread of lightness and of colour over the skin, and how the finest size goes
+with the next. Blur, noise and flat paint each move a few of them: see `FLOORS`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class HandCrop:
 
 
 def hand_crop(frame: Frame, points: np.ndarray) -> HandCrop | None:
-    """Cut the hand whose 21 points [px] are given; None where it is too small or leaves the frame."""
+    """Cut the hand whose 21 points [px] are given; None where it is too small, or more than an
+    eighth of the crop lies outside the frame."""
     low, high = points.min(axis=0), points.max(axis=0)
     side = (high - low).max()
     if not side >= LEAST_PX:

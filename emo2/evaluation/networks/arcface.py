@@ -15,7 +15,13 @@ from emo2.types import Frame
 
 SIDE_PX = 112
 UPRIGHT = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ]
 )
 """Eyes, nose and corners of the mouth in ArcFace's 112 px; the picture's left first."""
 EYES = ((33, 133), (362, 263))
@@ -55,8 +61,6 @@ def similarity(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
     ones, zeros = np.ones(len(points)), np.zeros(len(points))
     x, y = points.T
     # Rows for x' = a x - b y + c and y' = b x + a y + d.
-    rows = np.concatenate(
-        [np.stack([x, -y, ones, zeros], 1), np.stack([y, x, zeros, ones], 1)]
-    )
+    rows = np.concatenate([np.stack([x, -y, ones, zeros], 1), np.stack([y, x, zeros, ones], 1)])
     a, b, c, d = np.linalg.lstsq(rows, np.concatenate([goal[:, 0], goal[:, 1]]), rcond=None)[0]
     return np.array([[a, -b, c], [b, a, d]])

@@ -1,6 +1,7 @@
-"""I3D as FVD uses it: 16 frames to 400 numbers (Carreira & Zisserman 2017; Unterthiner et al. 2018).
+"""I3D as FVD uses it: 16 frames to 400 numbers.
 
-Inception-v1 with every kernel a dimension deeper; padding as TensorFlow's SAME. Published FVDs run
+Inception-v1 with every kernel a dimension deeper (Carreira & Zisserman 2017; for FVD Unterthiner
+et al. 2018); padding as TensorFlow's SAME. Published FVDs run
 TF-Hub's i3d-kinetics-400, which is another file of the same network, and differ among each other in
 clip length and in how clips are chosen: compare only figures that were made here.
 """
@@ -122,7 +123,7 @@ class I3D(nn.Module):
 
     @torch.inference_mode()
     def features(self, frames: Sequence[Frame]) -> np.ndarray:
-        """(400,) of 16 frames, each scaled to a square as Unterthiner et al. do, whatever its shape."""
+        """(400,) of 16 frames, each squeezed into a square as Unterthiner et al. do."""
         squares = [cv2.resize(frame, (SIDE_PX, SIDE_PX)) for frame in frames]
         pixels = torch.from_numpy(np.stack(squares))
         clip = pixels.permute(3, 0, 1, 2).float() / 127.5 - 1

@@ -130,9 +130,7 @@ def is_there(name: str, folder: Path | None = None) -> bool:
     return ((folder or FOLDER) / name / _known(name).file).is_file()
 
 
-def get(
-    name: str, folder: Path | None = None, on_step: Callable[..., None] | None = None
-) -> Path:
+def get(name: str, folder: Path | None = None, on_step: Callable[..., None] | None = None) -> Path:
     """Fetch the weights to where `find` looks; returns the file. Those that are there stay.
 
     A zip is fetched beside, opened, and removed; of it one file is kept. `on_step` as in

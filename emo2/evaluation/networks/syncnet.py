@@ -2,8 +2,8 @@
 
 Five frames of a face at 25 a second and the 0.2 s of sound beside them become 1024 numbers each;
 Sync-D and Sync-C are read from their distances at different offsets. Layers and preparation follow
-joonson/syncnet_python but for the face's box, which is the mesh's here and S3FD's there: figures are
-near the published ones' kind, and comparable among films that were measured here.
+joonson/syncnet_python but for the face's box, which is the mesh's here and S3FD's there: compare
+figures that were made here.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ def _stack(channels: int, table: Sequence[Layer], kinds: tuple) -> nn.Sequential
 
 
 def _head() -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 1024)
-    )
+    return nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 1024))
 
 
 class SyncNet(nn.Module):
@@ -93,14 +91,14 @@ class SyncNet(nn.Module):
         return self.netfclip(self.netcnnlip(faces).flatten(1))
 
     @torch.inference_mode()
-    def embed(self, faces: np.ndarray, audio: AudioClip) -> tuple[np.ndarray, np.ndarray]:
-        """Mouths and sounds, (T, 1024) each, of faces (N, 224, 224, 3) uint8 RGB at 25 a second."""
+    def embed(self, faces: Sequence[Frame], audio: AudioClip) -> tuple[np.ndarray, np.ndarray]:
+        """Mouths and sounds, (T, 1024) each, of faces (224, 224, 3) RGB at 25 a second."""
         sound = mfcc(audio)
         count = min(len(faces) - WINDOW_FRAMES, len(sound) // MFCC_PER_FRAME - WINDOW_FRAMES)
         mouths, sounds = [], []
         for start in range(0, max(count, 0), BATCH):
             at = range(start, min(start + BATCH, count))
-            clips = np.stack([faces[t : t + WINDOW_FRAMES, ..., ::-1] for t in at])
+            clips = np.stack([np.stack(faces[t : t + WINDOW_FRAMES])[..., ::-1] for t in at])
             pixels = torch.from_numpy(clips).permute(0, 4, 1, 2, 3).float()
             width = WINDOW_FRAMES * MFCC_PER_FRAME
             heard = [sound[t * MFCC_PER_FRAME :][:width].T for t in at]
