@@ -26,6 +26,8 @@ class Column:
         """A figure as people read it; an en dash where there is none."""
         if value is None or value != value:
             return "–"
+        if isinstance(value, int):
+            return str(value)
         return f"{100 * value if self.unit == '%' else value:.{self.digits}f}"
 
 

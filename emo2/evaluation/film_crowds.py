@@ -1,7 +1,7 @@
 """Films as crowds: what is gathered from their frames, and how far it lies from real pictures.
 
-    gathered = [gather(source, frames_of(source), names) for source in made]
-    compare(name, [g[name] for g in gathered], [g[name] for g in real])
+    tables = gather(sources(folder), crowds(["hand_texture_distance"]))
+    compare(name, [t[name] for t in tables], [t[name] for t in real_tables])
 
 Each crowd is one kind of feature and gives one figure, beside the floor that real pictures have to
 themselves: halves of the real sources against each other. Only `fid` and `fvd` bear published
@@ -10,10 +10,11 @@ names, and they need the published networks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from emo2.errors import InputError
 from emo2.evaluation import hand_texture, identity
@@ -151,13 +152,23 @@ def crowds(names: Sequence[str]) -> dict[str, tuple]:
     return made
 
 
-def gather(frames: Iterable[Frame], made: dict[str, tuple]) -> dict[str, np.ndarray]:
-    """One source's tables, by name."""
-    lookers: dict[str, Crowd] = {name: kind(*given) for name, (kind, given) in made.items()}
-    for t, (frame, sighting) in enumerate(watch(frames)):
-        for looker in lookers.values():
+def gather(places: Sequence[Path], made: dict[str, tuple]) -> list[dict[str, np.ndarray]]:
+    """The tables of each source, by name. The detectors are started once for all."""
+    lookers = [{name: kind(*given) for name, (kind, given) in made.items()} for _ in places]
+    shown: tuple[int, int] = (0, 0)
+
+    def frames() -> Iterator[Frame]:
+        nonlocal shown
+        for at, place in enumerate(tqdm(places, unit="source", disable=None)):
+            for t, frame in enumerate(frames_of(place)):
+                shown = at, t
+                yield frame
+
+    for frame, sighting in watch(frames()):
+        at, t = shown
+        for looker in lookers[at].values():
             looker.add(t, frame, sighting)
-    return {name: looker.table() for name, looker in lookers.items()}
+    return [{name: looker.table() for name, looker in each.items()} for each in lookers]
 
 
 def sources(place: Path) -> list[Path]:

@@ -103,8 +103,10 @@ def texture(crop: HandCrop) -> np.ndarray:
         ]
     facts.append(np.log(light[skin].std() + 1e-3))
     facts.append(np.log(np.hypot(*lab[skin][:, 1:].std(axis=0)) + 0.1))
-    facts.append(np.corrcoef(strengths[0], strengths[1])[0, 1])
-    return np.nan_to_num(np.array(facts, np.float64))
+    fine, next_finest = (values - values.mean() for values in strengths[:2])
+    spread = np.sqrt((fine**2).sum() * (next_finest**2).sum())
+    facts.append((fine * next_finest).sum() / max(spread, 1e-9))
+    return np.array(facts, np.float64)
 
 
 # Floors ----------------------------------------------------------------------------------------

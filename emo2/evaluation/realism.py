@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from emo2.errors import InputError
 from emo2.evaluation.columns import FILM, markdown
@@ -28,7 +27,6 @@ from emo2.evaluation.film_crowds import (
     WEIGHTS,
     compare,
     crowds,
-    frames_of,
     gather,
     sources,
 )
@@ -42,10 +40,7 @@ def realism(
 ) -> dict[str, float]:
     """The named figures (default: all that can be made here) of films against real sources."""
     kinds = crowds(available() if names is None else names)
-    tables = [
-        [gather(frames_of(source), kinds) for source in tqdm(side, unit="source", disable=None)]
-        for side in (made, real)
-    ]
+    tables = [gather(side, kinds) for side in (made, real)]
     facts: dict[str, float] = {}
     for name in (name for name in NAMES if name in kinds):
         ours, theirs = ([table[name] for table in side] for side in tables)
