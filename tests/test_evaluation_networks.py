@@ -17,6 +17,7 @@ import torch
 
 from emo2.cli import main
 from emo2.errors import InputError, MissingCheckpoint
+from emo2.evaluation.networks import get as command
 from emo2.evaluation.networks import sources
 from emo2.evaluation.networks.arcface import UPRIGHT, ArcFace, similarity, upright
 from emo2.evaluation.networks.dwpose import DWPose, decode, fit
@@ -230,7 +231,7 @@ def server(tmp_path):
         site.shutdown()
 
 
-def test_weights_are_fetched_where_they_are_looked_for(tmp_path, server, monkeypatch):
+def test_weights_are_fetched_where_they_are_looked_for(tmp_path, server, monkeypatch, capsys):
     folder, address = server
     (folder / "plain.pth").write_bytes(b"weights")
     with zipfile.ZipFile(folder / "pack.zip", "w") as pack:
@@ -256,6 +257,7 @@ def test_weights_are_fetched_where_they_are_looked_for(tmp_path, server, monkeyp
         ),
     }
     monkeypatch.setattr(sources, "SOURCES", table)
+    monkeypatch.setattr(command, "SOURCES", table)
     home = tmp_path / "home"
     assert get("plain", home).read_bytes() == b"weights"
     assert get("packed", home).read_bytes() == b"network"
@@ -263,6 +265,11 @@ def test_weights_are_fetched_where_they_are_looked_for(tmp_path, server, monkeyp
     assert not (tmp_path / "other.onnx").exists()
     with pytest.raises(InputError, match="sha256"):
         get("wrong", home)
+    monkeypatch.setattr(sources, "FOLDER", tmp_path / "by_command")
+    assert main(["weights", "get", "evaluation/plain"]) == 0
+    assert "evaluate now prints x" in capsys.readouterr().out
+    assert main(["weights", "get", "evaluation/nothing"]) == 2
+    assert "plain, packed, wrong" in capsys.readouterr().err
     (folder / "plain.pth").unlink()  # what is there is not fetched again
     assert get("plain", home) == find("plain", home)
 

@@ -26,8 +26,6 @@ class Column:
         """A figure as people read it; an en dash where there is none."""
         if value is None or value != value:
             return "–"
-        if isinstance(value, int):
-            return str(value)
         return f"{100 * value if self.unit == '%' else value:.{self.digits}f}"
 
 
@@ -66,10 +64,15 @@ def markdown(groups: tuple[Group, ...], facts: dict[str, float]) -> str:
             ]
         for column in rows:
             floors = [
-                f"{words} {column.shown(facts[key])}"
+                f"{words} {_beside(column, facts[key])}"
                 for key, words in column.beside.items()
                 if key in facts
             ]
             value = f"{column.shown(facts[column.key])} {column.unit}".rstrip()
             lines.append(f"| {column.label} | {value} | {', '.join(floors)} | {column.says} |")
     return "\n".join(lines[1:])
+
+
+def _beside(column: Column, value: float) -> str:
+    """A floor as the figure itself; a count as a count."""
+    return str(value) if isinstance(value, int) else column.shown(value)

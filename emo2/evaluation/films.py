@@ -28,11 +28,17 @@ from emo2.draft.performance import Performance
 from emo2.draft.renderer import DraftRenderer
 from emo2.draft.speech import analyse_speech
 from emo2.errors import InputError
+from emo2.evaluation.columns import FILM, markdown
+from emo2.evaluation.drift import Drift
+from emo2.evaluation.film_crowds import OFFLINE, crowds, gather, sources
 from emo2.evaluation.film_rows import FilmRow, report
-from emo2.evaluation.identity import cosine, embed
+from emo2.evaluation.hand_quality import HandQuality, asked_variance
+from emo2.evaluation.identity import embed
 from emo2.evaluation.lips import QUARTER, shut_ranks
 from emo2.evaluation.phones import Aligner, labials_s, transcript
+from emo2.evaluation.realism import distances
 from emo2.evaluation.sightings import Hands, HandScore, Sighting, watch
+from emo2.evaluation.sync import mouth_sync, wrong_audio
 from emo2.evaluation.video import Viewing, lip_gap, mouth_at, speech_envelope
 from emo2.gallery import portraits
 from emo2.media import load_audio, load_image
@@ -67,6 +73,21 @@ class Job:
     renderer: str
     seconds: float
     seed: int
+    crowded: bool = False
+    """Whether features for comparing with real pictures are kept."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All films of one portrait."""
+
+    rows: list[FilmRow]
+    face: np.ndarray
+    """(128,) the portrait's embedding."""
+    missed: list[tuple[float, Frame]]
+    """Of each film the share of hands missed and its worst frame."""
+    tables: list[dict[str, np.ndarray]]
+    """Of each film its features, by the figure's name."""
 
 
 class LoudMouth(DraftRenderer):
@@ -81,11 +102,8 @@ class LoudMouth(DraftRenderer):
         return replace(performance, jaw=jaw, spread=still, press=still)
 
 
-def measure_portrait(
-    job: Job,
-) -> tuple[list[FilmRow], np.ndarray, list[tuple[float, Frame]]] | str:
-    """All films of one portrait: rows, its face's embedding, and a frame of each with its share of
-    hands missed. Or why the picture was refused."""
+def measure_portrait(job: Job) -> Measured | str:
+    """All films of one portrait, or why the picture was refused."""
     studio, clips = _prepared(job)
     try:
         portrait = studio.analyse(load_image(job.portrait))
@@ -93,17 +111,18 @@ def measure_portrait(
         return str(error)
     ((_, at_rest),) = watch([portrait.image])
     known = np.full(128, np.nan) if at_rest.face is None else embed(portrait.image, at_rest.face)
-    rows, missed = [], []
+    measured = Measured([], known, [], [])
     for clip in clips:
-        row, worst = _measure_film(job, studio, portrait, clip, clips, at_rest, known)
-        rows.append(row)
-        missed.append((1 - row.each_hand, worst))
-    return rows, known, missed
+        row, film = _measure_film(job, studio, portrait, clip, clips, at_rest, known)
+        measured.rows.append(row)
+        measured.missed.append((1 - row.each_hand, film.worst))
+        measured.tables.append({name: crowd.table() for name, crowd in film.crowds.items()})
+    return measured
 
 
 def _measure_film(job, studio, portrait: Portrait, clip: Clip, clips, at_rest: Sighting, known):
     hands = Hands.of(clip.motion, clip.joints_m, portrait.camera)
-    clock, film = _Clock(), _Recorder(hands, known)
+    clock, film = _Clock(), _Recorder(hands, job.crowded)
     frames = studio.render(portrait, clip.audio, clip.motion, renderer=job.renderer, seed=job.seed)
     viewing = Viewing.of(clock(frames), hands, portrait, film)
     seen = viewing.measure(hands, clip.audio, clip.motion.fps)
@@ -120,6 +139,13 @@ def _measure_film(job, studio, portrait: Portrait, clip: Clip, clips, at_rest: S
         for c in others
     ]
     still = HandScore.of([at_rest] * count, hands)
+    shoulders_px = float(np.linalg.norm(np.subtract(*portrait.shoulders)))
+    quality, at_ease = (
+        HandQuality.of(sightings, hands, shoulders_px)
+        for sightings in (viewing.sightings, [at_rest] * count)
+    )
+    envelope = speech_envelope(clip.audio, count, studio.fps)
+    drift = Drift.of(film.times / studio.fps, film.faces, known)
     met = loud_met = np.nan
     if len(clip.closures_s):
         met = _met(viewing.lip_gap, clip, studio.fps)
@@ -138,7 +164,12 @@ def _measure_film(job, studio, portrait: Portrait, clip: Clip, clips, at_rest: S
         mouth_range=seen.mouth_range,
         flicker=seen.flicker,
         background_flicker=seen.background_flicker,
-        identity=_mean(film.alike),
+        identity=drift.mean,
+        identity_first=drift.first,
+        identity_last=drift.last,
+        hand_confidence=quality.confidence,
+        hand_variance=quality.variance,
+        mouth_sync=mouth_sync(viewing.lip_gap, envelope).confidence,
         closures=len(clip.closures_s),
         closures_met=met,
         fps=count / clock.spent_s,
@@ -148,23 +179,36 @@ def _measure_film(job, studio, portrait: Portrait, clip: Clip, clips, at_rest: S
         still_any_hand=still.any_found,
         still_both_hands=still.both_found,
         still_pck=still.pck,
+        still_hand_confidence=at_ease.confidence,
+        asked_hand_variance=asked_variance(hands, shoulders_px),
+        other_mouth_sync=wrong_audio(viewing.lip_gap, envelope),
         loud_closures_met=loud_met,
     )
-    return row, film.worst
+    return row, film
 
 
 class _Recorder:
     """Looks on while a film is watched: who it shows, and a frame whose hands are not found."""
 
-    def __init__(self, hands: Hands, known: np.ndarray) -> None:
-        self._hands, self._known = hands, known
+    def __init__(self, hands: Hands, crowded: bool) -> None:
+        self._hands = hands
         self._most = -1.0
-        self.alike: list[float] = []
+        self._times: list[int] = []
+        self.faces: list[np.ndarray] = []
         self.worst: Frame | None = None
+        self.crowds = {name: kind() for name, kind in OFFLINE.items()} if crowded else {}
+
+    @property
+    def times(self) -> np.ndarray:
+        """(n,) the frames whose faces were recognised."""
+        return np.array(self._times)
 
     def __call__(self, t: int, frame: Frame, sighting: Sighting) -> None:
+        for crowd in self.crowds.values():
+            crowd.add(t, frame, sighting)
         if t % IDENTITY_EVERY == 0 and sighting.face is not None:
-            self.alike.append(float(cosine(embed(frame, sighting.face), self._known)))
+            self._times.append(t)
+            self.faces.append(embed(frame, sighting.face))
         found = HandScore.of([sighting], self._hands[t : t + 1]).each_found
         missing = float(np.nan_to_num(1 - found))
         if missing > self._most:
@@ -263,6 +307,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--speech", type=Path, nargs="*", default=[], help="in any language")
     parser.add_argument("--english", type=Path, nargs="*", default=[], help="p, b, m are checked")
     parser.add_argument("--out", type=Path, required=True, help="a folder")
+    parser.add_argument("--real", type=Path, help="a folder of real films or pictures")
     parser.add_argument("--renderer", choices=RENDERERS, default="draft")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each recording")
     parser.add_argument("--every", type=int, default=1, help="take every n-th portrait")
@@ -286,23 +331,25 @@ def main(argv: list[str] | None = None) -> int:
             options.renderer,
             options.seconds,
             options.seed,
+            options.real is not None,
         )
         for path in islice(portraits(options.portraits), 0, None, options.every)
     ]
+    real = sources(options.real) if options.real else []
     options.out.mkdir(parents=True, exist_ok=True)
-    rows, known, missed, refused = [], [], [], {}
+    rows, known, missed, tables, refused = [], [], [], [], {}
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
         results = tqdm(pool.map(measure_portrait, jobs), total=len(jobs), unit="portrait")
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, str):
                 refused[job.portrait.name] = result
                 continue
-            films, face, frames = result
-            rows += films
-            known.append(face)
+            rows += result.rows
+            tables += result.tables
+            known.append(result.face)
             missed += [
                 (share, frame, f"{job.portrait.stem} {film.speech[:8]}")
-                for film, (share, frame) in zip(films, frames, strict=True)
+                for film, (share, frame) in zip(result.rows, result.missed, strict=True)
             ]
             with (options.out / "films.csv").open("w", newline="") as file:
                 table = csv.DictWriter(file, [field.name for field in fields(FilmRow)])
@@ -310,6 +357,9 @@ def main(argv: list[str] | None = None) -> int:
                 table.writerows(asdict(row) for row in rows)
             Image.fromarray(_sheet(missed)).save(options.out / "missed.png")
     words = report(rows, np.array(known), refused)
+    if real:
+        facts = distances(tables, gather(real, crowds(tuple(OFFLINE))))
+        words += f"\n{markdown(FILM, facts)}\n"
     (options.out / "report.md").write_text(words, encoding="utf-8")
     print(words)
     return 0

@@ -40,13 +40,18 @@ def realism(
 ) -> dict[str, float]:
     """The named figures (default: all that can be made here) of films against real sources."""
     kinds = crowds(available() if names is None else names)
-    tables = [gather(side, kinds) for side in (made, real)]
+    return distances(gather(made, kinds), gather(real, kinds))
+
+
+def distances(
+    made: Sequence[dict[str, np.ndarray]], real: Sequence[dict[str, np.ndarray]]
+) -> dict[str, float]:
+    """The same of tables that were gathered before, one a source."""
     facts: dict[str, float] = {}
-    for name in (name for name in NAMES if name in kinds):
-        ours, theirs = ([table[name] for table in side] for side in tables)
-        facts |= compare(name, ours, theirs)
-    if "hand_texture_distance" in kinds:
-        facts |= spoilt(tables[1])
+    for name in (name for name in NAMES if made and name in made[0]):
+        facts |= compare(name, [tables[name] for tables in made], [t[name] for t in real])
+    if "hand_texture_distance" in facts:
+        facts |= spoilt(real)
     return facts
 
 
