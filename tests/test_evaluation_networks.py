@@ -99,6 +99,21 @@ def test_syncnet_is_the_reference():
     np.testing.assert_allclose(facts(found), golden, rtol=1e-3, atol=1e-5)
 
 
+def test_syncnet_takes_five_frames_and_their_sound():
+    network = filled(SyncNet())
+    faces = [np.full((224, 224, 3), (10 * t, 0, 0), np.uint8) for t in range(7)]
+    tone = AudioClip(np.sin(np.arange(16000) / 20).astype(np.float32))
+    mouths, sounds = network.embed(faces, tone)
+    assert mouths.shape == sounds.shape == (2, 1024)
+    second = torch.zeros(1, 3, 5, 224, 224)
+    second[0, 2] = 10.0 * torch.arange(1, 6)[:, None, None]  # red comes last
+    with torch.inference_mode():
+        np.testing.assert_allclose(mouths[1], network.of_mouth(second)[0], rtol=1e-3, atol=1e-4)
+        heard = torch.from_numpy(mfcc(tone)[4:24].T[None, None])
+        np.testing.assert_allclose(sounds[1], network.of_sound(heard)[0], rtol=1e-3, atol=1e-4)
+    assert network.embed(faces[:5], tone)[0].shape == (0, 1024)
+
+
 def test_syncnet_hears_what_it_was_trained_on():
     t = np.arange(8000) / 16000
     tone = 12000 * np.sin(2 * np.pi * (200 * t + 900 * t * t)) + 3000 * np.sin(2 * np.pi * 3100 * t)

@@ -325,3 +325,99 @@ def test_films_are_compared_with_real_pictures(tmp_path, capsys):
     assert facts["expression_frechet_floor"] is None  # of three faces no half can be fitted
     assert main(["evaluate", "realism", str(film), "--real", str(film)]) == 2
     assert "two sources" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def still_film(tmp_path_factory):
+    """A second of a portrait that does not move, and the command's arguments for it."""
+    import shutil
+
+    from conftest import syllables
+    from scipy.io import wavfile
+    from seen import speaker
+
+    from emo2.motion.formats.npz import save_npz
+    from emo2.pipeline import DEMO_CHECKPOINT, EMO2Pipeline
+
+    folder = tmp_path_factory.mktemp("film")
+    shutil.copy("assets/amara.jpg", folder / "portrait.jpg")
+    pipe = EMO2Pipeline.from_pretrained(DEMO_CHECKPOINT)
+    portrait = pipe.analyse(load_image("assets/amara.jpg"))
+    write_video(folder / "film.mp4", [portrait.image] * 24, 24.0, None)
+    save_npz(speaker(24), folder / "motion.npz")
+    wavfile.write(folder / "speech.wav", 16000, syllables(1.0))
+    given = {"--motion": "motion.npz", "--portrait": "portrait.jpg", "--audio": "speech.wav"}
+    words = [word for name, file in given.items() for word in (name, str(folder / file))]
+    return folder, ["evaluate", "video", str(folder / "film.mp4"), *words]
+
+
+def test_a_film_is_measured_beside_its_floors(still_film, capsys):
+    folder, words = still_film
+    assert main([*words, "--networks", "none", "--reference", str(folder / "film.mp4")]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    described = {column.key for group in FILM for column in group.columns}
+    described |= {key for group in FILM for column in group.columns for key in column.beside}
+    assert set(facts) <= described | {"frames"}
+    assert facts["frames"] == 24
+    assert facts["face_found"] == 1
+    assert facts["psnr"] == 100
+    assert facts["psnr_still"] < 100  # the codec's loss
+    assert facts["expression_distance"] == 0
+    assert facts["hand_confidence"] == pytest.approx(facts["hand_confidence_still"], abs=0.1)
+    assert facts["mouth_range"] < 0.01  # nothing moves but what the codec does
+    assert not {"fid", "fvd", "csim", "hkc", "sync_c"} & set(facts)
+
+
+def test_a_film_of_another_portrait_is_refused(still_film, capsys):
+    folder, words = still_film
+    write_video(folder / "small.mp4", [picture()] * 4, 24.0, None)
+    words = [word.replace("film.mp4", "small.mp4") for word in words]
+    assert main([*words, "--networks", "none"]) == 2
+    assert "got 80 x 60" in capsys.readouterr().err
+
+
+def test_published_figures_are_added_with_their_networks(still_film, capsys, monkeypatch):
+    """Networks that answer a constant stand in for the real ones: the path to the table is real."""
+    from emo2.evaluation import film_crowds, one_film
+
+    _, words = still_film
+
+    class Constant:
+        def embed(self, frame, face):
+            return np.ones(512)
+
+        def hands(self, frame):
+            return np.zeros((2, 21, 2)), np.full((2, 21), 0.5)
+
+    class Ears:
+        def embed(self, faces, audio):
+            assert len(faces) == 25
+            assert faces[0].shape == (224, 224, 3)
+            return np.eye(20), np.eye(20)
+
+    class Eyes:
+        def features(self, frames):
+            return np.stack([frame.mean(axis=(0, 1)) for frame in frames])
+
+    made = type("Made", (), {"from_pretrained": staticmethod(Constant)})
+    seeing = type("Seeing", (), {"from_pretrained": staticmethod(Eyes)})
+    monkeypatch.setattr(one_film, "ArcFace", made)
+    monkeypatch.setattr(one_film, "DWPose", made)
+    hearing = type("Hearing", (), {"from_pretrained": staticmethod(Ears)})
+    monkeypatch.setattr(one_film, "SyncNet", hearing)
+    monkeypatch.setattr(film_crowds.Pictures, "width", 3)
+    crowd = (film_crowds.Pictures, seeing)
+    monkeypatch.setattr(film_crowds, "NETWORKED", {"fid": crowd})
+    monkeypatch.setattr(one_film, "wanted_networks", lambda named: list(named))
+    monkeypatch.setattr(one_film, "available", lambda networks: ["fid"])
+    networks = ["arcface", "dwpose", "syncnet", "inception"]
+    assert main([*words, "--networks", *networks, "--real", "assets", "--table"]) == 0
+    table = capsys.readouterr().out
+    for figure in (
+        "| CSIM | 1.000 |",
+        "| HKC | 0.500 |",
+        "| HKV | 0.0000",
+        "| Sync-C |",
+        "| FID |",
+    ):
+        assert figure in table

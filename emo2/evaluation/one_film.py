@@ -53,7 +53,11 @@ def film_facts(
     audio: AudioClip,
     networks: Sequence[str] = (),
 ) -> dict[str, float]:
-    """All that needs no other film. `joints_m` (T, 2, 21, 3) is `HandModel.joints(motion)`."""
+    """All that needs no other film. `joints_m` (T, 2, 21, 3) is `HandModel.joints(motion)`.
+
+    Raises `InputError` where the film has another size than the portrait's films.
+    """
+    _check_size(video, portrait)
     hands = Hands.of(motion, joints_m, portrait.camera)
     ((_, at_rest),) = watch([portrait.image])
     people = _recognisers(portrait, at_rest, motion.fps, networks)
@@ -100,6 +104,15 @@ def against_reference(video: Path, reference: Path, portrait: Portrait) -> dict[
         facts["psnr_still"] = float(np.mean([psnr(still, frame) for frame in frames]))
         facts["ssim_still"] = float(np.mean([ssim(still, frame) for frame in frames]))
     return facts
+
+
+def _check_size(video: Path, portrait: Portrait) -> None:
+    film = probe(video)
+    height, width = portrait.image.shape[:2]
+    if (film.width, film.height) != (width, height):
+        rule = f"must have the size of this portrait's films, {width} x {height}"
+        remedy = "Name the portrait and the checkpoint that it was made with."
+        raise InputError("video", rule, f"{film.width} x {film.height}", remedy)
 
 
 class _Person:
