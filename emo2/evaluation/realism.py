@@ -4,9 +4,10 @@
 
 Films and pictures of both sides are looked at by the same detectors; a folder of frames is as good
 as a film. `hand_texture_distance` comes with what blurred, noisy and flat-painted real hands would
-earn, which is what its number is to be read against. Give both sides the same kind of people,
-framing and poses, and at least some dozens of hands: the figures compare films with films on one
-set of real pictures, and say nothing alone.
+earn, which is what its number is to be read against. Who is shown, how and in what light counts as
+much as how it is made: two sets of photographs can lie farther apart than a drawing from either. So
+two renderers are compared by films of the same portraits and motions against one real set, with
+some dozens of hands each; one number says nothing alone.
 """
 
 from __future__ import annotations
