@@ -171,6 +171,7 @@ def test_all_films_of_a_folder_are_measured(tmp_path):
     out = tmp_path / "out"
     speech = "assets/welcome.flac"
     words = ["evaluate", "films", "--portraits", str(folder), "--english", speech]
+    words += ["--real", "assets"]
     assert main([*words, "--out", str(out), "--seconds", "1"]) == 0
     (film,) = csv.DictReader((out / "films.csv").open())
     assert film["portrait"] == "amara.jpg"
@@ -181,4 +182,7 @@ def test_all_films_of_a_folder_are_measured(tmp_path):
     text = (out / "report.md").read_text()
     assert "wall.png" in text
     assert "a hand found, frames" in text
+    assert "| hand confidence |" in text
+    assert "| face distance |" in text
+    assert float(film["hand_confidence"]) > float(film["still_hand_confidence"])
     assert Image.open(out / "missed.png").size[0] > 300

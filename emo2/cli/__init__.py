@@ -22,7 +22,7 @@ import warnings
 from importlib import import_module
 
 from emo2.cli.inputs import refuse_what_cannot_work
-from emo2.cli.parser import WORKSHOPS, build_parser
+from emo2.cli.parser import WORKSHOPS, build_parser, workshop
 from emo2.cli.progress import Bars
 from emo2.errors import InputError
 
@@ -32,9 +32,10 @@ __all__ = ["WORKSHOPS", "main"]
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    if len(argv) >= 2 and argv[1] in WORKSHOPS.get(argv[0], {}):
+    module = workshop(argv)
+    if module is not None:
         try:
-            return import_module(WORKSHOPS[argv[0]][argv[1]]).main(argv[2:]) or 0
+            return import_module(module).main(argv[2:]) or 0
         except InputError as error:
             print(f"emo2: error: {error}", file=sys.stderr)
             return 2

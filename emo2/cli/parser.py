@@ -21,11 +21,14 @@ WORKSHOPS = {
         "films": "emo2.evaluation.films",
         "lips": "emo2.evaluation.lips",
         "motion": "emo2.evaluation.motion",
-        "video": "emo2.evaluation.video",
+        "realism": "emo2.evaluation.realism",
+        "video": "emo2.evaluation.one_film",
     },
     "weights": {"get": "emo2.weights.get", "list": "emo2.weights.list"},
 }
 """Commands that take their own arguments: `python -m emo2 train gesture --help`."""
+
+EVALUATION_WEIGHTS = "emo2.evaluation.networks.get"
 
 MOST_PICTURES = 48
 """On a contact sheet."""
@@ -39,6 +42,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def workshop(argv: list[str]) -> str | None:
+    """The module of a command that takes its own arguments, and None for the others.
+
+    Networks of the evaluation are fetched by it: `weights`, a library's package, does not know it.
+    """
+    command, what, first = (*argv, "", "", "")[:3]
+    if (command, what) == ("weights", "get") and first.startswith("evaluation/"):
+        return EVALUATION_WEIGHTS
+    return WORKSHOPS.get(command, {}).get(what)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,9 +1,10 @@
-"""The table's columns, from `columns.toml`: a fact's key, what it is called, how it is read."""
+"""What figures are called and how they are read: of motions from `columns.toml`, of films from
+`film_columns.toml`."""
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -18,6 +19,8 @@ class Column:
     digits: int
     says: str
     """What it is and how to read it, one or two sentences."""
+    beside: dict[str, str] = field(default_factory=dict)
+    """Facts that it is read against: key to words."""
 
     def shown(self, value: float | None) -> str:
         """A figure as people read it; an en dash where there is none."""
@@ -43,3 +46,33 @@ def _read(path: Path) -> tuple[Group, ...]:
 
 
 TABLE = _read(Path(__file__).with_suffix(".toml"))
+FILM = _read(Path(__file__).with_name("film_columns.toml"))
+
+
+def markdown(groups: tuple[Group, ...], facts: dict[str, float]) -> str:
+    """The facts that were asked for, one a line; groups without any are left out."""
+    lines = []
+    for group in groups:
+        rows = [column for column in group.columns if column.key in facts]
+        if rows:
+            lines += [
+                "",
+                f"### {group.title}",
+                "",
+                "| figure | | beside it | |",
+                "|---|---|---|---|",
+            ]
+        for column in rows:
+            floors = [
+                f"{words} {_beside(column, facts[key])}"
+                for key, words in column.beside.items()
+                if key in facts
+            ]
+            value = f"{column.shown(facts[column.key])} {column.unit}".rstrip()
+            lines.append(f"| {column.label} | {value} | {', '.join(floors)} | {column.says} |")
+    return "\n".join(lines[1:])
+
+
+def _beside(column: Column, value: float) -> str:
+    """A floor as the figure itself; a count as a count."""
+    return str(value) if isinstance(value, int) else column.shown(value)

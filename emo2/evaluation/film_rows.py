@@ -32,6 +32,15 @@ class FilmRow:
     background_flicker: float
     identity: float
     """Cosine of face embeddings with the portrait's, mean over frames."""
+    identity_first: float
+    identity_last: float
+    """Over the first and the last second."""
+    hand_confidence: float
+    """The detector's, a hand that is not found counting 0."""
+    hand_variance: float
+    """Of the hands' points, in shoulder breadths squared."""
+    mouth_sync: float
+    """How much the right time stands out among 31 lags."""
     closures: int
     closures_met: float
     """p, b and m at which the lips that the detector sees are in their lowest quarter."""
@@ -47,6 +56,11 @@ class FilmRow:
     """The portrait as it is, in place of the film."""
     still_both_hands: float
     still_pck: float
+    still_hand_confidence: float
+    asked_hand_variance: float
+    """What the motion itself has."""
+    other_mouth_sync: float
+    """The mouth against its own speech shifted round by parts of the clip."""
     loud_closures_met: float
     """The same portrait with a mouth that knows only loudness."""
 
@@ -129,6 +143,14 @@ def bars(rows: Sequence[FilmRow], strangers: float) -> list[Criterion]:
     ]
 
 
+BESIDE = (
+    ("hand confidence", "hand_confidence", "portrait as it is", "still_hand_confidence"),
+    ("hand variance, shoulders²", "hand_variance", "the motion's own", "asked_hand_variance"),
+    ("mouth sync", "mouth_sync", "shifted speech", "other_mouth_sync"),
+    ("face, last second", "identity_last", "first second", "identity_first"),
+)
+
+
 def report(rows: Sequence[FilmRow], faces: np.ndarray, refused: dict[str, str]) -> str:
     """Markdown. `faces` (P, 128) are the portraits' embeddings."""
     faces = faces[np.isfinite(faces).all(axis=-1)] if len(faces) else faces
@@ -145,6 +167,11 @@ def report(rows: Sequence[FilmRow], faces: np.ndarray, refused: dict[str, str]) 
     for bar in bars(rows, strangers) if rows else []:
         met = {True: "yes", False: "NO", None: "–"}[bar.passed]
         lines.append(f"| {bar.name} | {bar.shown} | {bar.bound} | {met} | {bar.detail} |")
+    lines += ["", "| figure without a bar | mean | beside it |", "|---|---|---|"]
+    for title, name, words, floor in BESIDE:
+        lines.append(
+            f"| {title} | {mean_of(rows, name):.3f} | {words} {mean_of(rows, floor):.3f} |"
+        )
     for name in ("each_hand", "both_hands", "mouth_r", "identity"):
         worst = sorted(
             (row for row in rows if np.isfinite(getattr(row, name))),

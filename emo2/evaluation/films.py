@@ -2,19 +2,17 @@
 
     python -m emo2 evaluate films --portraits DIR --speech A.wav B.wav --english C.wav --out DIR
 
-`--out` gets `films.csv` (a row a film), `report.md` (the means, the bars, the floors, the worst)
-and `missed.png` (frames of the worst films, the joints that were looked for drawn in).
+`--out` gets `films.csv` (a row a film), `report.md` (the means, the bars, the floors, the worst;
+with `--real`, distances from real pictures) and `missed.png` (frames of the worst films, the joints
+that were looked for drawn in).
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
+from dataclasses import asdict, fields
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,224 +22,15 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from emo2.draft.performance import Performance
-from emo2.draft.renderer import DraftRenderer
-from emo2.draft.speech import analyse_speech
 from emo2.errors import InputError
+from emo2.evaluation.columns import FILM, markdown
+from emo2.evaluation.film_crowds import OFFLINE, crowds, gather, sources
 from emo2.evaluation.film_rows import FilmRow, report
-from emo2.evaluation.identity import cosine, embed
-from emo2.evaluation.lips import QUARTER, shut_ranks
-from emo2.evaluation.phones import Aligner, labials_s, transcript
-from emo2.evaluation.sightings import Hands, HandScore, Sighting, watch
-from emo2.evaluation.video import Viewing, lip_gap, mouth_at, speech_envelope
+from emo2.evaluation.portrait_films import MISSED_PX, Job, measure_portrait
+from emo2.evaluation.realism import distances
 from emo2.gallery import portraits
-from emo2.media import load_audio, load_image
-from emo2.pipeline import DEMO_CHECKPOINT, RENDERERS, EMO2Pipeline
-from emo2.types import AudioClip, Frame, HandMotion, Portrait
-
-IDENTITY_EVERY = 8
-"""Faces are recognised in every so many frames."""
-MISSED_PX = 320
-
-
-@dataclass(frozen=True)
-class Clip:
-    """What is said in every film, and how the hands move to it."""
-
-    name: str
-    audio: AudioClip
-    motion: HandMotion
-    joints_m: np.ndarray
-    closures_s: np.ndarray
-    """(n,) when p, b and m were said; none where the aligner does not know the language."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One portrait, all recordings."""
-
-    portrait: Path
-    speech: tuple[Path, ...]
-    english: tuple[Path, ...]
-    checkpoint: Path
-    renderer: str
-    seconds: float
-    seed: int
-
-
-class LoudMouth(DraftRenderer):
-    """The baseline: a mouth that opens with the speech's envelope and knows no sounds."""
-
-    def perform(self, audio: AudioClip, motion: HandMotion, seed: int = 0) -> Performance:
-        performance = super().perform(audio, motion, seed)
-        curves = analyse_speech(audio)
-        middles = (np.arange(motion.num_frames) + 0.5) / motion.fps
-        jaw = np.clip(np.interp(middles, curves.times_s, curves.loudness), 0, 1)
-        still = np.zeros_like(jaw)
-        return replace(performance, jaw=jaw, spread=still, press=still)
-
-
-def measure_portrait(
-    job: Job,
-) -> tuple[list[FilmRow], np.ndarray, list[tuple[float, Frame]]] | str:
-    """All films of one portrait: rows, its face's embedding, and a frame of each with its share of
-    hands missed. Or why the picture was refused."""
-    studio, clips = _prepared(job)
-    try:
-        portrait = studio.analyse(load_image(job.portrait))
-    except InputError as error:
-        return str(error)
-    ((_, at_rest),) = watch([portrait.image])
-    known = np.full(128, np.nan) if at_rest.face is None else embed(portrait.image, at_rest.face)
-    rows, missed = [], []
-    for clip in clips:
-        row, worst = _measure_film(job, studio, portrait, clip, clips, at_rest, known)
-        rows.append(row)
-        missed.append((1 - row.each_hand, worst))
-    return rows, known, missed
-
-
-def _measure_film(job, studio, portrait: Portrait, clip: Clip, clips, at_rest: Sighting, known):
-    hands = Hands.of(clip.motion, clip.joints_m, portrait.camera)
-    clock, film = _Clock(), _Recorder(hands, known)
-    frames = studio.render(portrait, clip.audio, clip.motion, renderer=job.renderer, seed=job.seed)
-    viewing = Viewing.of(clock(frames), hands, portrait, film)
-    seen = viewing.measure(hands, clip.audio, clip.motion.fps)
-    count = len(viewing.sightings)
-    others = [c for c in clips if c is not clip]
-    r = [
-        mouth_at(
-            viewing.lip_gap, speech_envelope(c.audio, count, studio.fps), seen.mouth_lag_frames
-        )
-        for c in others
-    ]
-    stray = [
-        HandScore.of(viewing.sightings, Hands.of(c.motion, c.joints_m, portrait.camera))
-        for c in others
-    ]
-    still = HandScore.of([at_rest] * count, hands)
-    met = loud_met = np.nan
-    if len(clip.closures_s):
-        met = _met(viewing.lip_gap, clip, studio.fps)
-        loud_met = _met(_loud_gap(studio, portrait, clip, job.seed), clip, studio.fps)
-    row = FilmRow(
-        portrait=job.portrait.name,
-        speech=clip.name,
-        frames=count,
-        face=seen.face_found,
-        any_hand=seen.hands.any_found,
-        both_hands=seen.hands.both_found,
-        each_hand=seen.hands.each_found,
-        pck=seen.hands.pck,
-        mouth_r=seen.mouth_correlation,
-        mouth_lag=seen.mouth_lag_frames,
-        mouth_range=seen.mouth_range,
-        flicker=seen.flicker,
-        background_flicker=seen.background_flicker,
-        identity=_mean(film.alike),
-        closures=len(clip.closures_s),
-        closures_met=met,
-        fps=count / clock.spent_s,
-        other_mouth_r=_mean(r),
-        other_any_hand=_mean([s.any_found for s in stray]),
-        other_pck=_mean([s.pck for s in stray]),
-        still_any_hand=still.any_found,
-        still_both_hands=still.both_found,
-        still_pck=still.pck,
-        loud_closures_met=loud_met,
-    )
-    return row, film.worst
-
-
-class _Recorder:
-    """Looks on while a film is watched: who it shows, and a frame whose hands are not found."""
-
-    def __init__(self, hands: Hands, known: np.ndarray) -> None:
-        self._hands, self._known = hands, known
-        self._most = -1.0
-        self.alike: list[float] = []
-        self.worst: Frame | None = None
-
-    def __call__(self, t: int, frame: Frame, sighting: Sighting) -> None:
-        if t % IDENTITY_EVERY == 0 and sighting.face is not None:
-            self.alike.append(float(cosine(embed(frame, sighting.face), self._known)))
-        found = HandScore.of([sighting], self._hands[t : t + 1]).each_found
-        missing = float(np.nan_to_num(1 - found))
-        if missing > self._most:
-            self._most, self.worst = missing, _marked(frame, self._hands.points[t])
-
-
-class _Clock:
-    """Counts the time that is spent making frames, not that spent looking at them."""
-
-    def __init__(self) -> None:
-        self.spent_s = 0.0
-
-    def __call__(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        iterator = iter(frames)
-        while True:
-            start = time.perf_counter()
-            frame = next(iterator, None)
-            self.spent_s += time.perf_counter() - start
-            if frame is None:
-                return
-            yield frame
-
-
-def _loud_gap(studio, portrait: Portrait, clip: Clip, seed: int) -> np.ndarray:
-    mouth = LoudMouth(studio.draft.arm_model, studio.draft.hand_model)
-    hidden = replace(clip.motion, visible=np.zeros_like(clip.motion.visible))
-    film = (drafted.image for drafted in mouth(portrait, clip.audio, hidden, seed=seed))
-    return np.array([lip_gap(s.face) for _, s in watch(film, faces_only=True)])
-
-
-def _met(gap: np.ndarray, clip: Clip, fps: float) -> float:
-    return float(
-        (shut_ranks(np.nan_to_num(gap, nan=np.inf), clip.closures_s, fps) < QUARTER).mean()
-    )
-
-
-def _marked(frame: Frame, points: np.ndarray) -> Frame:
-    """A small copy with the joints (2, 21, 2) px drawn in."""
-    scale = MISSED_PX / max(frame.shape[:2])
-    small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    for x, y in np.rint(points.reshape(-1, 2) * scale).astype(int):
-        cv2.circle(small, (int(x), int(y)), 1, (0, 255, 0), -1)
-    return small
-
-
-@cache
-def _studio(checkpoint: Path) -> EMO2Pipeline:
-    return EMO2Pipeline.from_pretrained(checkpoint)
-
-
-@cache
-def _clip(path: Path, english: bool, checkpoint: Path, seconds: float, seed: int) -> Clip:
-    studio, audio = _studio(checkpoint), load_audio(path)
-    closures = np.zeros(0)
-    if english:
-        closures = labials_s(Aligner()(audio, transcript(path)))
-        closures = closures[closures < seconds - 0.1]
-    audio = AudioClip(audio.samples[: round(seconds * audio.sample_rate_hz)])
-    motion = studio.gesture(audio, seed=seed)
-    return Clip(path.name, audio, motion, studio.hand_model.joints(motion), closures)
-
-
-def _prepared(job: Job) -> tuple[EMO2Pipeline, list[Clip]]:
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    clips = [
-        _clip(path, path in job.english, job.checkpoint, job.seconds, job.seed)
-        for path in job.speech
-    ]
-    return _studio(job.checkpoint), clips
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [v for v in values if np.isfinite(v)]
-    return float(np.mean(known)) if known else np.nan
+from emo2.pipeline import DEMO_CHECKPOINT, RENDERERS
+from emo2.types import Frame
 
 
 def _sheet(missed: list[tuple[float, Frame, str]]) -> Frame:
@@ -263,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--speech", type=Path, nargs="*", default=[], help="in any language")
     parser.add_argument("--english", type=Path, nargs="*", default=[], help="p, b, m are checked")
     parser.add_argument("--out", type=Path, required=True, help="a folder")
+    parser.add_argument("--real", type=Path, help="a folder of real films or pictures")
     parser.add_argument("--renderer", choices=RENDERERS, default="draft")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each recording")
     parser.add_argument("--every", type=int, default=1, help="take every n-th portrait")
@@ -286,23 +76,25 @@ def main(argv: list[str] | None = None) -> int:
             options.renderer,
             options.seconds,
             options.seed,
+            options.real is not None,
         )
         for path in islice(portraits(options.portraits), 0, None, options.every)
     ]
+    real = sources(options.real) if options.real else []
     options.out.mkdir(parents=True, exist_ok=True)
-    rows, known, missed, refused = [], [], [], {}
+    rows, known, missed, tables, refused = [], [], [], [], {}
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
         results = tqdm(pool.map(measure_portrait, jobs), total=len(jobs), unit="portrait")
         for job, result in zip(jobs, results, strict=True):
             if isinstance(result, str):
                 refused[job.portrait.name] = result
                 continue
-            films, face, frames = result
-            rows += films
-            known.append(face)
+            rows += result.rows
+            tables += result.tables
+            known.append(result.face)
             missed += [
                 (share, frame, f"{job.portrait.stem} {film.speech[:8]}")
-                for film, (share, frame) in zip(films, frames, strict=True)
+                for film, (share, frame) in zip(result.rows, result.missed, strict=True)
             ]
             with (options.out / "films.csv").open("w", newline="") as file:
                 table = csv.DictWriter(file, [field.name for field in fields(FilmRow)])
@@ -310,6 +102,9 @@ def main(argv: list[str] | None = None) -> int:
                 table.writerows(asdict(row) for row in rows)
             Image.fromarray(_sheet(missed)).save(options.out / "missed.png")
     words = report(rows, np.array(known), refused)
+    if real:
+        facts = distances(tables, gather(real, crowds(tuple(OFFLINE))))
+        words += f"\n{markdown(FILM, facts)}\n"
     (options.out / "report.md").write_text(words, encoding="utf-8")
     print(words)
     return 0

@@ -23,10 +23,16 @@ outside in, the right eye from outside in, the nose's base."""
 CHIP_PX, PADDING = 150, 0.25
 
 
+def is_installed() -> bool:
+    """Whether the network can be used."""
+    names = ("face_recognition_models", "dlib")
+    return all(importlib.util.find_spec(name) is not None for name in names)
+
+
 @cache
 def _network():
     spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or importlib.util.find_spec("dlib") is None:
+    if not is_installed():
         raise InputError(
             "identity",
             "is measured with a face recognition network",

@@ -15,6 +15,8 @@ from emo2.types import NUM_HANDS, Camera, Frame, HandMotion
 MEDIAPIPE_ORDER = np.array(
     [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]
 )
+DETECTED = 0.5
+"""mediapipe's own threshold for a palm and for a hand."""
 MOSTLY = 0.9
 FOUND_WITHIN = 0.5
 """A detection belongs to a hand when its points lie this close on average, in hand sizes."""
@@ -32,29 +34,68 @@ class Sighting:
     """(468, 2) pixels."""
     hands: tuple[np.ndarray, ...]
     """(21, 2) pixels each, in mediapipe's order."""
+    palms: tuple[float, ...] = ()
+    """How sure the detector is of each hand's palm, 0..1; 0 where its palm cannot be told."""
 
 
 def watch(frames: Iterable[Frame], *, faces_only: bool = False) -> Iterator[tuple[Frame, Sighting]]:
     """Each frame with what is seen in it. A frame that is repeated is looked at once."""
-    from mediapipe.python.solutions import face_mesh, hands
+    from mediapipe.python.solutions import face_mesh
 
     with (
         face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1) as find_face,
-        hands.Hands(static_image_mode=True, max_num_hands=NUM_HANDS) as find_hands,
+        _hand_finder() as find_hands,
     ):
         last, sighting = None, Sighting(None, ())
         for frame in frames:
             if frame is not last:
                 scale = np.array([frame.shape[1], frame.shape[0]], np.float64)
                 faces = find_face.process(frame).multi_face_landmarks or []
-                found = [] if faces_only else find_hands.process(frame).multi_hand_landmarks or []
+                found = None if faces_only else find_hands.process({"image": frame})
+                hands = (found and found.multi_hand_landmarks) or []
                 points = [
                     np.array([(p.x, p.y) for p in group.landmark]) * scale
-                    for group in (*faces, *found)
+                    for group in (*faces, *hands)
                 ]
                 face = points.pop(0) if faces else None
-                last, sighting = frame, Sighting(face, tuple(points))
+                palms = _palms(points, (found and found.palm_detections) or [], scale)
+                last, sighting = frame, Sighting(face, tuple(points), palms)
             yield frame, sighting
+
+
+def _hand_finder():
+    """mediapipe's `Hands(static_image_mode=True)`, asked for its palm detections as well."""
+    from mediapipe.python.solution_base import SolutionBase
+
+    return SolutionBase(
+        binary_graph_path="mediapipe/modules/hand_landmark/hand_landmark_tracking_cpu.binarypb",
+        side_inputs={
+            "model_complexity": 1,
+            "num_hands": NUM_HANDS,
+            "use_prev_landmarks": False,
+        },
+        calculator_params={
+            "palmdetectioncpu__TensorsToDetectionsCalculator.min_score_thresh": DETECTED,
+            "handlandmarkcpu__ThresholdingCalculator.threshold": DETECTED,
+        },
+        outputs=["multi_hand_landmarks", "palm_detections"],
+    )
+
+
+def _palms(hands: list[np.ndarray], detections: list, scale: np.ndarray) -> tuple[float, ...]:
+    """Each hand's palm is the one whose wrist and middle knuckle lie nearest to its own."""
+    scores = []
+    for points in hands:
+        own, size = points[[0, 9]], np.ptp(points, axis=0).max()
+        near = [(np.inf, 0.0)]
+        for palm in detections:
+            keys = palm.location_data.relative_keypoints
+            theirs = np.array([(keys[k].x, keys[k].y) for k in (0, 2)]) * scale
+            gap = np.linalg.norm(theirs - own, axis=-1).mean() / size
+            near.append((gap, palm.score[0]))
+        gap, score = min(near)
+        scores.append(float(score) if gap < FOUND_WITHIN else 0.0)
+    return tuple(scores)
 
 
 @dataclass(frozen=True)
@@ -80,6 +121,16 @@ class Hands:
     def __getitem__(self, frames: slice) -> Hands:
         """Some of the frames."""
         return Hands(self.points[frames], self.sizes[frames], self.in_view[frames])
+
+    def errors(self, seen: np.ndarray, t: int, hand: int) -> np.ndarray:
+        """(21,) how far points that were seen lie from this hand's, in hand sizes."""
+        return np.linalg.norm(seen - self.points[t, hand], axis=-1) / self.sizes[t, hand]
+
+    def seen(self, sighting: Sighting, t: int, hand: int) -> int | None:
+        """Which of the hands in a sighting is this one; None where it is not among them."""
+        means = [self.errors(seen, t, hand).mean() for seen in sighting.hands]
+        nearest = int(np.argmin(means)) if means else -1
+        return nearest if means and means[nearest] < FOUND_WITHIN else None
 
     @property
     def apart(self) -> np.ndarray:
@@ -111,14 +162,10 @@ class HandScore:
         near: list[np.ndarray] = []
         for t, sighting in enumerate(sightings):
             for hand in np.flatnonzero(hands.in_view[t]):
-                errors = [
-                    np.linalg.norm(seen - hands.points[t, hand], axis=-1) / hands.sizes[t, hand]
-                    for seen in sighting.hands
-                ]
-                nearest = min(errors, key=np.mean, default=np.array([np.inf]))
-                found[t, hand] = nearest.mean() < FOUND_WITHIN
-                if found[t, hand]:
-                    near.append(nearest < PCK_WITHIN)
+                at = hands.seen(sighting, t, hand)
+                found[t, hand] = at is not None
+                if at is not None:
+                    near.append(hands.errors(sighting.hands[at], t, hand) < PCK_WITHIN)
             both[t] = found[t].all() and len(sighting.hands) >= NUM_HANDS
         return cls(
             any_found=_share(found.any(axis=1)[hands.in_view.any(axis=1)]),

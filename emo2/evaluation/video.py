@@ -3,17 +3,15 @@
 In: frames, the motion and portrait they were made from, their speech. Out: `VideoMeasures`. The
 names are ours; none of them is a figure of the paper.
 
-    python -m emo2 evaluate video film.mp4 --motion film.npz --portrait face.jpg --audio
-    speech.wav
+    measures = measure_video(frames, motion, hand_model.joints(motion), portrait, audio)
+
+`emo2.evaluation.one_film` adds all else that is measured of a film, and is the command.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -204,35 +202,3 @@ class _Flicker:
 
 def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else np.nan
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure one film and print one line of JSON."""
-    from emo2.media import load_audio, load_image, read_frames
-    from emo2.motion.formats.npz import load_npz
-    from emo2.pipeline import DEMO_CHECKPOINT, EMO2Pipeline
-
-    parser = argparse.ArgumentParser(prog="emo2 evaluate video", description=main.__doc__)
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--motion", type=Path, required=True)
-    parser.add_argument("--portrait", type=Path, required=True)
-    parser.add_argument("--audio", type=Path, required=True)
-    parser.add_argument("--checkpoint", type=Path, default=DEMO_CHECKPOINT)
-    args = parser.parse_args(argv)
-    pipe, motion = EMO2Pipeline.from_pretrained(args.checkpoint), load_npz(args.motion)
-    measures = measure_video(
-        read_frames(args.video),
-        motion,
-        pipe.hand_model.joints(motion),
-        pipe.analyse(load_image(args.portrait)),
-        load_audio(args.audio),
-    )
-    facts = asdict(measures)
-    facts |= {f"hand_{name}": value for name, value in facts.pop("hands").items()}
-    # JSON has no NaN: what could not be measured is null.
-    print(json.dumps({name: None if v != v else v for name, v in facts.items()}))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,8 +1,8 @@
 """One file over HTTP: resumed where it broke off, checked, and only then in its place.
 
 The bytes go to `<path>.partial` beside the file; what is there already is not asked for again. A
-file that is whole and right is left alone. No hash is shipped with this project: callers pass what
-the server's own metadata or a lock written on the first download says.
+file that is whole and right is left alone. Callers pass the hash: the evaluation's networks ship
+with theirs, the hub's files are pinned by its own metadata on the first download.
 """
 
 from __future__ import annotations
