@@ -192,7 +192,7 @@ def _told(unet_config: Mapping[str, Any]) -> dict[str, Any]:
     if "temporal_position_encoding_max_len" in temporal:
         told["motion_max_seq_length"] = temporal["temporal_position_encoding_max_len"]
     known = {*OWN_NAMES, *HEADS_NAMES, "motion_module_kwargs", *_IGNORED}
-    strange = sorted(set(unet_config) - known)
+    strange = sorted(n for n in set(unet_config) - known if not n.startswith("_"))
     if strange:
         remedy = "Give norm_num_groups and attention_head_dim; the rest is read off the tensors."
         raise InputError("unet_config", "must hold a UNet's arguments", strange[0], remedy)
