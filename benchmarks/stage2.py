@@ -50,6 +50,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 MIB = 2**20
 TINY = VideoSize(
     block_out_channels=(8, 16),
+    levels=(False, True),
     norm_num_groups=4,
     attention_heads=2,
     cross_attention_dim=8,

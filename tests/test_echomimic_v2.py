@@ -470,6 +470,16 @@ def test_saved_and_loaded_it_films_the_same(tiny_set, listener, dicts, speech_li
     assert films[0].std() > 0
 
 
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_offloaded_it_films_the_same(tiny_set, speech_like, offload):
+    """accelerate's hooks with the CPU as their device: every weight is fetched when it is used."""
+    plain, placed = (film_model(tiny_set / "video", "cpu", kind) for kind in ("none", offload))
+    tokens = plain.listener(speech_like(0.2), 24.0)
+    options = {"seed": 3, "guidance_scale": 2.0}
+    films = [list(pipe(picture_of(), tokens, hands_of(3), **options)) for pipe in (plain, placed)]
+    assert np.abs(np.array(films[0]).astype(int) - films[1]).max() <= 1
+
+
 def test_modes_guidance_and_seeds_differ(tiny_set, speech_like):
     pipe, hands = film_model(tiny_set / "video"), hands_of(14)
     tokens = pipe.listener(speech_like(0.6), 24.0)
