@@ -159,15 +159,15 @@ def build_networks(
     encoder = GuidanceEncoder(
         7 if size.leans_on_draft else 6, size.guidance_channels, size.guidance_widths
     )
-    if size.guidance_fusion == "concat":
+    if size.leans_on_draft:
         keep_scale(encoder)
     return reference, backbone, encoder, AudioProjection(audio_dim, size.cross_attention_dim)
 
 
 def keep_scale(encoder: GuidanceEncoder) -> None:
-    """Lets guidance be heard from the first step. The encoder ends in a convolution of zeros, which
-    suits addition; behind a concatenation it only delays, and its small layers without norms would
-    lose a factor of two each."""
+    """Lets guidance be heard from the first step, by networks that begin from nothing. The encoder
+    ends in a convolution of zeros, which keeps what a pretrained backbone knows; here it only
+    delays, and small layers without norms would lose a factor of two each."""
     for module in encoder.maps.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
