@@ -239,6 +239,9 @@ def test_hidden_hands_are_not_drawn(renderer, portrait, audio, motion, film):
         low, high = mouth.min(axis=0).astype(int) - 8, mouth.max(axis=0).astype(int) + 8
         outside[max(low[1], 0) : high[1], max(low[0], 0) : high[0]] = 0
         assert outside.max() == 0
+        assert frame.arms.max() == 0  # lips are not arms
+        assert frame.change.max() > 0.9
+    assert np.array_equal(film[0].change, np.maximum(film[0].arms, film[0].change))
     assert film[0].change[portrait.camera.height_px // 2 :].max() > 0.9
 
 
