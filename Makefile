@@ -40,6 +40,7 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.preview
 	$(BIN)/python -m benchmarks.motion
+	$(BIN)/python -m benchmarks.stage2
 	$(BIN)/python -m benchmarks.draft --portrait assets/amara.jpg --audio assets/welcome.flac
 
 clean:
