@@ -48,6 +48,8 @@ class ArmLayer:
     """(h, w) float32 in [0, 1]: where the elbow gives way to a like-coloured arm behind it."""
     fade: np.ndarray
     """(h, w) float32 in [0, 1]: where a drawn upper arm gives way to the body behind it."""
+    skin: np.ndarray
+    """(h, w) float32 in [0, 1]: `alpha` of what is bare."""
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -170,22 +172,26 @@ class ArmPainter:
         covered = raster.alpha > 0
         nearness = np.where(covered, self.camera.distance_m - raster.depth, 0).astype(np.float32)
         values = raster.attributes
-        colour = self._dress(values, covered) * creases(nearness, covered, ppm)
+        colour, sleeve = self._dress(values, covered)
+        colour = colour * creases(nearness, covered, ppm)
         colour, alpha = pad(colour * raster.alpha[..., None]), pad(raster.alpha)
+        skin = pad(raster.alpha * (1 - sleeve))
         fade = pad(values[..., FADE])
         # What melts into the body casts no shadow on it.
         shadow = cast_shadow(alpha * (1 - fade), pad(nearness), self.light, ppm)
         if self.softness_px > 0:
             colour = cv2.GaussianBlur(colour, (0, 0), self.softness_px)
             alpha = cv2.GaussianBlur(alpha, (0, 0), self.softness_px)
-        return ArmLayer(top, left, colour, alpha, shadow, pad(values[..., JOIN]), fade)
+            skin = cv2.GaussianBlur(skin, (0, 0), self.softness_px)
+        return ArmLayer(top, left, colour, alpha, shadow, pad(values[..., JOIN]), fade, skin)
 
-    def _dress(self, values: np.ndarray, covered: np.ndarray) -> np.ndarray:
-        """(h, w, 3) skin and, inside the cuff, the sleeve."""
+    def _dress(self, values: np.ndarray, covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(h, w, 3) skin and, inside the cuff, the sleeve; and where the sleeve is, (h, w)."""
         colour = np.ascontiguousarray(values[..., :3])
+        cover = np.zeros(covered.shape, np.float32)
         clothed = covered & (values[..., FROM_CUFF] > -2.5 * CUFF_SHADE_M)
         if not clothed.any():
-            return colour
+            return colour, cover
         there = values[clothed]  # (N, CHANNELS)
         inside_m = there[:, FROM_CUFF]
         cloth = _sample(self._cloth, there[:, CLOTH_AT])
@@ -195,7 +201,8 @@ class ArmPainter:
         skin = there[:, :3] * (1 - under)[:, None] ** SKIN_SHADOW_GAMMA
         sleeve = np.clip(inside_m * self.camera.pixels_per_metre + 0.5, 0, 1)[:, None]
         colour[clothed] = skin + (cloth - skin) * sleeve
-        return colour
+        cover[clothed] = sleeve[:, 0]
+        return colour, cover
 
 
 def _sample(picture: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -216,7 +223,7 @@ def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
     top, left = min(a.top for a in drawn), min(a.left for a in drawn)
     bottom = max(a.top + a.alpha.shape[0] for a in drawn)
     right = max(a.left + a.alpha.shape[1] for a in drawn)
-    total = np.zeros((bottom - top, right - left, 7), np.float32)
+    total = np.zeros((bottom - top, right - left, 8), np.float32)
     for layer in drawn:
         rows, columns = layer.box
         part = total[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
@@ -225,5 +232,6 @@ def mean_layer(layers: list[ArmLayer | None]) -> ArmLayer | None:
         part[..., 4] += layer.shadow
         part[..., 5] += layer.join
         part[..., 6] += layer.fade
+        part[..., 7] += layer.skin
     total /= len(layers)
-    return ArmLayer(top, left, total[..., :3], *(total[..., k] for k in range(3, 7)))
+    return ArmLayer(top, left, total[..., :3], *(total[..., k] for k in range(3, 8)))

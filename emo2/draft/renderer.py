@@ -52,8 +52,8 @@ class DraftFrame:
     """(H, W, 3) uint8 RGB."""
     change: np.ndarray
     """(H, W) float32 in [0, 1]: where the draft drew something of its own (arms, hands, mouth)."""
-    arms: np.ndarray
-    """(H, W) float32 in [0, 1]: where it drew arms and hands."""
+    skin: np.ndarray
+    """(H, W) float32 in [0, 1]: where it drew bare arms and hands."""
 
 
 class DraftRenderer:
@@ -185,13 +185,14 @@ def _expose(
 
 def compose(moved: MovedPerson, layer: ArmLayer | None) -> DraftFrame:
     """The arms and their shadow over the moved person."""
-    image, arms = moved.image.copy(), np.zeros_like(moved.mouth)
+    image, change, skin = moved.image.copy(), moved.mouth.copy(), np.zeros_like(moved.mouth)
     if layer is not None:
         box = layer.box
         parts = (layer.colour, layer.alpha, layer.shadow, layer.join, layer.fade)
         _lay_over(image[box], moved.body[box], *parts)
-        arms[box] = layer.alpha
-    return DraftFrame(image, np.maximum(moved.mouth, arms), arms)
+        np.maximum(change[box], layer.alpha, out=change[box])
+        skin[box] = layer.skin
+    return DraftFrame(image, change, skin)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -28,8 +28,8 @@ class Drafted(Protocol):
     """A frame of the draft renderer."""
 
     image: Frame
-    arms: np.ndarray
-    """(H, W) in [0, 1]: where arms and hands were drawn."""
+    skin: np.ndarray
+    """(H, W) in [0, 1]: where bare arms and hands were drawn."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Scene:
         self, stretch: int, leans_on_draft: bool, on_step: OnStep | None
     ) -> Iterator[GuidanceMaps]:
         """Guidance maps `stretch` frames at a time, with the draft that a small film model leans
-        on; it may change the draft's arms. Lips are the draft's: it hears more of speech."""
+        on; it may change the skin of drawn arms. Lips and sleeves are the draft's."""
 
         def report(drafted: Progress) -> None:
             if on_step:
@@ -64,6 +64,6 @@ class Scene:
             if leans_on_draft:
                 clip = list(islice(drafts, maps.num_frames))
                 images = np.stack([drafted.image for drafted in clip]).transpose(0, 3, 1, 2)
-                change = np.stack([drafted.arms for drafted in clip])[:, None]
+                change = np.stack([drafted.skin for drafted in clip])[:, None]
                 maps = replace(maps, draft=images.astype(np.float32) / 255, change=change)
             yield maps
