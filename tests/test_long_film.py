@@ -353,4 +353,4 @@ def test_the_demo_checkpoint_fits_a_small_machine():
     from emo2.stage2.pipeline import Stage2Pipeline
 
     plan = plan_film(Stage2Pipeline.from_pretrained(DEMO), (640, 512), 24.0)
-    assert plan.needed_bytes < 2**30
+    assert plan.needed_bytes < 2**31
