@@ -245,8 +245,8 @@ class GuidanceMaps:
     """(T, 3, H, W) float32 in [0, 1]: the draft renderer's frames, for film models that lean on
     them."""
     change: np.ndarray | None = None
-    """(T, 1, H, W) float32 in [0, 1]: where the draft drew something of its own (arms, hands,
-    mouth)."""
+    """(T, 1, H, W) float32 in [0, 1]: where the film may differ from that draft: the bare skin of
+    drawn arms and hands."""
 
     def __post_init__(self) -> None:
         maps = {"mano": 3, "keypoints": 3, "draft": 3, "change": 1}
